@@ -222,6 +222,10 @@ bench-json: $(STAMP) ## Measure JSON against json_format and the binary encoding
 bench-features: $(STAMP) ## Measure what diversity, boosts, orders, facets and samples cost and find; writes JSON
 	@$(BIN)/python -m bench.search_features
 
+.PHONY: bench-tracing
+bench-tracing: $(STAMP) ## Measure what traces cost a call, in processor time; writes JSON
+	@$(BIN)/python -m bench.tracing
+
 encoder-examples: $(STAMP) ## Draw example searches of the built-in encoder, for docs/encoder.md
 	@$(BIN)/python -m bench.encoders.examples
 

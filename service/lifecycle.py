@@ -29,6 +29,7 @@ from service.runtime.process import freeze_gc
 from service.settings.addresses import split_address
 from service.settings.model import Settings
 from service.sync.sync import Sync
+from service.tracing.spans import Tracer
 from service.training.own_training import OwnTraining
 from service.web.http import HttpServer
 
@@ -58,6 +59,7 @@ class ServerParts:
     sync: Sync
     training: OwnTraining
     maintained: MaintainedParts
+    tracer: Tracer
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ class Lifecycle:
         if parts.redis is not None:
             await parts.redis.stop()
         await parts.engine.close_threads()
+        await asyncio.to_thread(parts.tracer.close)
         _LOG.info("stopped")
 
     def read_again(self) -> None:

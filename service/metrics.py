@@ -81,6 +81,7 @@ class Metrics:
         "afterimage_sync_oldest_success_seconds",
         "Time since the last success, of the scheduled source where it is longest.",
     )
+    spans = _Metric(Counter, "afterimage_spans", "Spans of traces, by outcome.", "outcome")
     open_files = _Metric(Gauge, "afterimage_open_files", "Open files and sockets.")
     open_files_limit = _Metric(Gauge, "afterimage_open_files_limit", "Maximum number of open files and sockets.")
     ready = _Metric(Gauge, "afterimage_ready", "1 while calls are accepted.")

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from service.composition.parts import admission_of, decoders_of, encoders_of, picture_fetcher
+from service.composition.parts import admission_of, decoders_of, encoders_of, picture_fetcher, tracer_of
 from service.coordination.client import Coordinator
 from service.coordination.run_board import BoardAway, RunRef
 from service.encoder.admission import Admission
@@ -31,6 +31,7 @@ from service.runtime.retry import RetryPolicy
 from service.settings.model import Settings
 from service.sync.runs.remote_workers import RunClaim
 from service.sync.worker import SyncWorker
+from service.tracing.allowed import Work
 
 _LOG = structlog.get_logger(__name__)
 _ASK_AGAIN_S = 1.0
@@ -92,6 +93,7 @@ class Worker:
         picture_encoder = LocalPictureEncoder(self._sources, self._pictures, self._workers)
         self._parts = WorkerParts(picture_encoder, encoders, hosts)
         self._taking = SyncWorker(self.name, settings.sync_runs, self._work)
+        self._tracer = tracer_of(settings, metrics, encoders)
 
     async def start(self) -> None:
         """Starts to take runs when the server answers. Raises SettingError."""
@@ -108,6 +110,7 @@ class Worker:
         await self._pictures.close()
         await self._coordinator.close()
         self._workers.close()
+        await asyncio.to_thread(self._tracer.close)
 
     async def _queue(self) -> str:
         """Waits for the server. Returns the name under which its runs are queued."""
@@ -126,8 +129,10 @@ class Worker:
 
     async def _work(self, ref: RunRef, epoch: int) -> None:
         _LOG.info("took a run", run_id=ref.run_id)
+        claim = RunClaim(self.name, ref, epoch, self._parts.encoders.fingerprints)
         try:
-            await self._server.work_on(RunClaim(self.name, ref, epoch, self._parts.encoders.fingerprints), self._parts)
+            with self._tracer.around(Work.REMOTE_RUN, await self._carried(ref)):
+                await self._server.work_on(claim, self._parts)
         except ServiceError as error:
             _LOG.warning("released a run", run_id=ref.run_id, reason=error.reason.name)
             await asyncio.sleep(_ASK_AGAIN_S)
@@ -135,6 +140,13 @@ class Worker:
         except asyncio.CancelledError:
             await self._give_back(ref)
             raise
+
+    async def _carried(self, ref: RunRef) -> str:
+        """The trace that the run continues; empty if there is none."""
+        if self._tracer.on:
+            with suppress(BoardAway):
+                return await self._board.traceparent(ref.run_id)
+        return ""
 
     async def _give_back(self, ref: RunRef) -> None:
         """Releases the lease and queues the run again. A running server does the same."""

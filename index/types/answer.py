@@ -58,6 +58,7 @@ class SearchAnswer(NamedTuple):
     """Hits, nearest first; in groups where asked for (each group nearest first, groups by their best hit).
 
     - `learned`: in the order of the likeness that the collection has learnt; distances are the encoder's all the same.
+    - `filter_s`: seconds until the allowed rows were known; 0 without a filter.
     - `passed_over`: for the sake of diversity, the nearest first, at most MOST_PASSED_OVER of the `passed_over_total`.
     """
 
@@ -71,6 +72,7 @@ class SearchAnswer(NamedTuple):
     hints: FilterHints = FilterHints()
     passed_over: tuple[PassedOver, ...] = ()
     passed_over_total: int = 0
+    filter_s: float = 0.0
 
     @property
     def hits(self) -> tuple[Hit, ...]:

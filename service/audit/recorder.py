@@ -25,6 +25,8 @@ from service.audit.logs import AuditLogs
 from service.errors import Code, Reason, ServiceError
 from service.runtime.clock import now_ms
 from service.tenancy.keyring import Principal
+from service.tracing.allowed import Stage
+from service.tracing.spans import stage
 
 T = TypeVar("T")
 Look = Callable[[str, OpenAct], bool | None]  # whether a tenant's act was done; None: unknown
@@ -157,7 +159,8 @@ class Recorder:
         waiting: asyncio.Event,
     ) -> T:
         uid = caller.tenant_uid
-        begun = await asyncio.to_thread(self._begin, caller, intent)
+        with stage(Stage.AUDIT):
+            begun = await asyncio.to_thread(self._begin, caller, intent)
         self._making.add((uid, begun.number))
         try:
             return await self._make(Act(self._logs, uid, begun), work, done, waiting)
@@ -226,7 +229,8 @@ class Recorder:
 
     async def _conclude(self, pending: _PendingOutcome) -> None:
         try:
-            await asyncio.to_thread(self._end, pending)
+            with stage(Stage.AUDIT):
+                await asyncio.to_thread(self._end, pending)
         except AfterimageIndexError as error:
             _LOG.warning("could not write the outcome of a change to the audit log; retrying: %s", error)
             self._pending.append(pending)

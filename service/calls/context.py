@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from service.errors import ServiceError
+from service.tracing.allowed import Door
+from service.tracing.spans import TRACEPARENT
 
 REQUEST_ID_KEY = "x-request-id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -16,22 +18,30 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 @dataclass(frozen=True)
 class Headers:
-    """Values of the headers of a call. `authorizations`: the number of `authorization` headers."""
+    """Values of the headers of a call.
+
+    - `authorizations`: the number of `authorization` headers.
+    - `traceparent`: the span that the call belongs to, as the caller wrote it; empty: none. No other header of tracing
+      is read: `tracestate` and `baggage` are free text.
+    """
 
     authorization: str
     authorizations: int
     request_id: str
+    traceparent: str = ""
 
 
 def read_headers(given: Iterable[tuple[str, str | bytes]]) -> Headers:
     """Reads headers; their names must be in lower case. Replaces a request id that is not safe to log."""
-    sent, request_id = [], ""
+    sent, request_id, traceparent = [], "", ""
     for name, value in given:
         if name == "authorization":
             sent.append(str(value))
         elif name == REQUEST_ID_KEY and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
             request_id = value
-    return Headers(sent[0] if sent else "", len(sent), request_id or secrets.token_hex(8))
+        elif name == TRACEPARENT:
+            traceparent = str(value)
+    return Headers(sent[0] if sent else "", len(sent), request_id or secrets.token_hex(8), traceparent)
 
 
 class CallContext(Protocol):
@@ -43,6 +53,10 @@ class CallContext(Protocol):
     @property
     def transport(self) -> str:
         """Name of the transport, from a closed set: `grpc`, `http`, `in_process`."""
+
+    @property
+    def door(self) -> Door:
+        """Through which door of the transport the call came, for traces."""
 
     @property
     def headers(self) -> Headers:

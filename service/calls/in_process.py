@@ -20,6 +20,7 @@ from service.calls.method import Method
 from service.calls.methods import METHODS
 from service.errors import ServiceError
 from service.runtime.background import end_task
+from service.tracing.allowed import Door
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class InProcessCaller:
     - `peer`: its apparent address, in gRPC's notation.
     - `certificate_names`: names of its client certificate.
     - `timeout_s`: deadline of each call in seconds; None: the server's default.
-    - `transport`: how the caller itself was reached, for metrics and the log.
+    - `transport`, `door`: how the caller itself was reached, for metrics, the log and traces.
     """
 
     headers: Sequence[tuple[str, str]] = ()
@@ -38,6 +39,7 @@ class InProcessCaller:
     certificate_names: tuple[str, ...] = ()
     timeout_s: float | None = None
     transport: str = "in_process"
+    door: Door = Door.IN_PROCESS
 
 
 class InProcess:
@@ -81,7 +83,7 @@ class _Call:
     def __init__(self, method: Method, requests: AsyncIterator[Message], caller: InProcessCaller) -> None:
         self._method, self._requests, self._caller = method, requests, caller
         self.headers: Headers = read_headers(caller.headers)
-        self.peer, self.transport = caller.peer, caller.transport
+        self.peer, self.transport, self.door = caller.peer, caller.transport, caller.door
         self.responses: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.error: ServiceError | None = None
         self._callbacks: list[Callable[[], object]] = []

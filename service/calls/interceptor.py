@@ -26,13 +26,18 @@ from service.calls.method import Caller, Deadline, Method, Share
 from service.calls.recording import CallRecording
 from service.calls.streams import limited
 from service.engine.faults import answer_too_large, as_service_error
-from service.errors import Reason, ServiceError, release_frames
+from service.errors import Code, Reason, ServiceError, release_frames
 from service.runtime import call_facts
 from service.runtime.clock import Stopwatch
 from service.runtime.deadline import set_deadline
 from service.tenancy.keyring import Principal
+from service.tracing.allowed import Attribute
+from service.tracing.spans import NO_TRACER, Trace, Tracer
 
 _LOG = structlog.get_logger(__name__)
+_STATUSES = {"OK": 0, "CANCELLED": 1, **{code.name: code.value for code in Code}}
+# Codes that are the fault of a server, in the conventions of OpenTelemetry for gRPC.
+_FAULTS = frozenset({"DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class CallPipeline:
     deadlines: Deadlines
     recording: CallRecording
     idle_calls: IdleCalls = field(default_factory=IdleCalls)
+    tracer: Tracer = NO_TRACER
 
 
 class Interceptor:
@@ -93,6 +99,7 @@ class _Call:
         self._names: tuple[str, ...] = ()
         self._key_id = ""
         self._read: Messages | None = None
+        self._trace: Trace | None = None
         self._watch = Stopwatch()
 
     async def unary(self) -> None:
@@ -147,6 +154,8 @@ class _Call:
             response = await self._pipeline.recording.around(self._method, request, caller, make)
         raw = await self._serialized(response)
         lease.answer(len(raw))
+        if self._trace is not None:
+            self._trace.note(Attribute.BYTES, len(raw))
         return raw
 
     def _responses(self, given: Any, caller: Principal) -> AsyncGenerator[Any, None]:
@@ -210,6 +219,7 @@ class _Call:
 
     def _start(self) -> None:
         call_facts.begin(request_id=self._headers.request_id, method=self._method.path)
+        self._trace = self._pipeline.tracer.begin(self._method.name, carried=self._headers.traceparent)
         self._metrics.calls_in_progress.inc()
         self._pipeline.gate.enter()
 
@@ -227,12 +237,28 @@ class _Call:
             self._pipeline.idle_calls.note(hash(self._headers.authorization))
         self._metrics.calls.labels(path, code, self._context.transport).inc()
         self._metrics.call_seconds.labels(path, self._context.transport).observe(seconds)
+        traced = self._end_trace(code, reason)
         if reason == Reason.AUTHENTICATIONS_EXCEEDED.name:
             return  # counted; a line for each would fill the log for whoever wants it filled
         _LOG.info(
             "call", method=path, code=code, reason=reason, request_id=self._headers.request_id,
-            key_id=self._key_id, transport=self._context.transport, duration_ms=round(seconds * 1000, 2),
+            key_id=self._key_id, transport=self._context.transport, duration_ms=round(seconds * 1000, 2), **traced,
         )  # fmt: skip
+
+    def _end_trace(self, code: str, reason: str) -> dict[str, str]:
+        """Ends the trace. Returns what the log says of it."""
+        trace, method = self._trace, self._method
+        if trace is None:
+            return {}
+        if not self._key_id and not self._pipeline.tracer.disown(trace):
+            trace.drop()
+            return {}
+        trace.note(Attribute.SERVICE, method.service)
+        trace.note(Attribute.METHOD, method.row.name)
+        trace.note(Attribute.DOOR, self._context.door)
+        trace.note(Attribute.STATUS, _STATUSES[code])
+        trace.end(reason or ("" if code == "OK" else code), failed=code in _FAULTS)
+        return {"trace_id": trace.trace_id}
 
 
 def _as_error(failure: Exception) -> ServiceError:

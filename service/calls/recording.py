@@ -15,6 +15,8 @@ from service.calls.audit_rules import read_details
 from service.calls.method import Method
 from service.engine.faults import translated_errors
 from service.tenancy.keyring import Principal
+from service.tracing.allowed import Stage
+from service.tracing.spans import stage
 
 
 class CallRecording:
@@ -53,5 +55,5 @@ class CallRecording:
             await self._add(caller, "access.use", {"method": method.name})
 
     async def _add(self, caller: Principal, action: str, details: Details) -> None:
-        with translated_errors():
+        with translated_errors(), stage(Stage.AUDIT):
             await asyncio.to_thread(self._audit.add, caller.tenant_uid, caller.actor, action, details)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 
-from index import DataDirectory
+from afterimage import __version__
+from index import DataDirectory, ScanStrategy
 from service.calls.limits.call_limiter import CallLimits
 from service.calls.limits.keyless import KeylessCalls
+from service.calls.methods import METHODS
 from service.config import process_environment
 from service.encoder.admission import AdmissionLimits
 from service.encoder.decode_pool.pool import Decoders, DecodingLimits
@@ -18,13 +20,17 @@ from service.intake.download.host_limits import HostLimits
 from service.intake.download.limits import FetchLimits
 from service.intake.formats import OPTIONAL, Format, missing_package
 from service.intake.limits import PictureLimits
+from service.metrics import Metrics
 from service.objects.store import Bucket, ObjectStore
 from service.rpc.transport.options import Transport
 from service.runtime.certificates import Certificates, TlsFiles
 from service.runtime.process import decoder_environment
-from service.settings.addresses import split_address
+from service.settings.addresses import split_address, traces_url
 from service.settings.model import Settings
 from service.sync.feeds.inflate import MAX_FEED_BYTES
+from service.sync.model import RunState
+from service.tracing.allowed import AllowList
+from service.tracing.spans import NO_TRACER, Tracer
 from service.web.api.callers import Entry, allowed_hosts
 from service.web.connections import ConnectionLimits
 
@@ -127,6 +133,24 @@ def connection_limits_of(settings: Settings, keyless: KeylessCalls) -> Connectio
         settings.connections, min(settings.max_http_connections_per_address, settings.connections),
         settings.http_proxies, settings.http_head_timeout_s, keyless.knows, keyless.admit_connection,
     )  # fmt: skip
+
+
+def tracer_of(settings: Settings, metrics: Metrics, encoders: EncoderRegistry) -> Tracer:
+    """What traces calls and runs. Raises SettingError if the package that sends spans is missing."""
+    if not settings.trace_endpoint:
+        return NO_TRACER
+    try:
+        from service.tracing.export import Export, open_tracer  # only now: its packages are an extra
+    except ModuleNotFoundError as error:
+        message = f"needs the package {error.name}: pip install 'afterimage-server[tracing]'"
+        raise SettingError.about("trace_endpoint", message) from None
+
+    def count(spans: int, sent: bool) -> None:
+        metrics.spans.labels("sent" if sent else "dropped").inc(spans)
+
+    allowed = AllowList(METHODS, map(str, ScanStrategy), map(str, RunState), encoders.fingerprints)
+    export = Export(traces_url(settings.trace_endpoint), settings.trace_share, __version__, count)
+    return open_tracer(export, allowed)
 
 
 def transport_of(settings: Settings, certificates: Certificates | None) -> Transport:

@@ -33,6 +33,7 @@ from service.composition.parts import (
     feed_fetcher,
     object_store_of,
     picture_fetcher,
+    tracer_of,
     transport_of,
 )
 from service.config import process_environment
@@ -68,6 +69,7 @@ from service.sync.sync import Sync
 from service.tenancy.allowances import Allowances
 from service.tenancy.registry import TenantRegistry
 from service.tenancy.spaces import TenantSpaces
+from service.tracing.spans import Tracer
 from service.training.own import OwnModels
 from service.training.own_training import OwnTraining
 from service.training.stores import TrainingStores
@@ -126,6 +128,7 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
     allowances = Allowances(registry.limits, coordinator.rates)
     stores = TrainingStores(DataDirectory(settings.data_dir), registry)
     engine = engine_of(settings, registry, metrics, allowances, stores.usage)
+    tracer = tracer_of(settings, metrics, engine.encoders)
     audit = AuditLogs(DataDirectory(settings.data_dir), registry)
     ledgers = Ledgers(DataDirectory(settings.data_dir), registry, settings.feeds_dir, settings.max_image_bytes)
     recorder = Recorder(audit, States(StateParts(engine, ledgers, stores, registry.access)).look)
@@ -139,8 +142,9 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
     keyless, connections = _keyless(metrics, settings)
     admission = CallAdmission(credentials, allowances, Refusals(failures, keyless, metrics), gate)
     deadlines = Deadlines(settings.default_deadline_s, settings.max_deadline_s)
-    pipeline = CallPipeline(gate, admission, limiter, deadlines, CallRecording(audit, recorder, tallies))
-    sync = _sync_of(settings, registry, ledgers, engine, coordinator, audit)
+    recording = CallRecording(audit, recorder, tallies)
+    pipeline = CallPipeline(gate, admission, limiter, deadlines, recording, tracer=tracer)
+    sync = _sync_of(settings, registry, ledgers, engine, coordinator, audit, tracer)
     training, place = (
         _training(stores, engine, audit, recorder.owner),
         HttpPlace(secure=settings.http_secure),
@@ -192,7 +196,7 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
     return Lifecycle(
         ServerParts(
             settings, version(), engine, audit, recorder, tallies, gate, health, metrics, rpc, http, monitoring,
-            certificates, redis, coordinator, sync, training, maintained,
+            certificates, redis, coordinator, sync, training, maintained, tracer,
         )
     )  # fmt: skip
 
@@ -204,11 +208,12 @@ def _sync_of(
     engine: Engine,
     coordinator: Coordinator,
     audit: AuditLogs,
+    tracer: Tracer,
 ) -> Sync:
     fetcher = FeedFetcher(feed_fetcher(settings))
     server = node_name(DataDirectory(settings.data_dir))
     board = coordinator.board(server, registry.secret(_REDIS_NAMES))
-    parts = SyncParts(engine, ledgers, board, fetcher, engine.metrics, server, settings.sync_runs, audit)
+    parts = SyncParts(engine, ledgers, board, fetcher, engine.metrics, server, settings.sync_runs, audit, tracer=tracer)
     return Sync(parts)
 
 

@@ -46,7 +46,7 @@ def fence(collection: str) -> str:
 
 
 def run(run_id: str) -> str:
-    """HASH worker, heartbeat_ms, progress: an active run. Expires after RUN_LIFETIME_S."""
+    """HASH worker, heartbeat_ms, progress, traceparent: a run. Expires after RUN_LIFETIME_S."""
     return f"{PREFIX}:run:{run_id}"
 
 

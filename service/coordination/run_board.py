@@ -94,9 +94,14 @@ class RunBoard:
             raise BoardAway(error_class(error)) from None
         return int(await self._call("delete", *names)) if names else 0
 
-    async def submit(self, ref: RunRef, delay_s: float = 0.0) -> None:
-        """Queues a run, unless it is queued or active."""
-        await self._run("submit", [self._queue, self._running], [str(ref), int(delay_s * 1000)])
+    async def submit(self, ref: RunRef, delay_s: float = 0.0, traceparent: str = "") -> None:
+        """Queues a run, unless it is queued or active. `traceparent`: the trace that it continues, if any."""
+        names = [self._queue, self._running, keys.run(ref.run_id)]
+        await self._run("submit", names, [str(ref), int(delay_s * 1000), traceparent, keys.RUN_LIFETIME_S])
+
+    async def traceparent(self, run_id: str) -> str:
+        """The trace that a run continues; empty if there is none."""
+        return str(await self._call("hget", keys.run(run_id), "traceparent") or "")
 
     async def take(self, worker: str) -> tuple[RunRef, int] | None:
         """Takes a run and the lease of its collection. Returns it with the epoch; None if there is no run."""

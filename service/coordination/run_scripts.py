@@ -85,11 +85,15 @@ end
 return returned
 """
 )
-# Queues a run, unless a worker has it: KEYS queue, running; ARGV ref, delay ms.
+# Queues a run, unless a worker has it: KEYS queue, running, run; ARGV ref, delay ms, traceparent or '', lifetime s.
 SUBMIT = (
     _NOW
     + """
 if redis.call('ZSCORE', KEYS[2], ARGV[1]) then return 0 end
+if ARGV[3] ~= '' then
+  redis.pcall('HSET', KEYS[3], 'traceparent', ARGV[3])
+  redis.pcall('EXPIRE', KEYS[3], ARGV[4])
+end
 return redis.call('ZADD', KEYS[1], 'NX', now + ARGV[2], ARGV[1])
 """
 )

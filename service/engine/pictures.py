@@ -28,6 +28,8 @@ from service.errors import Reason, ServiceError, SettingError
 from service.intake.notes import Note
 from service.metrics import Metrics
 from service.runtime.clock import Stopwatch
+from service.tracing.allowed import Stage
+from service.tracing.spans import note_laps, stage
 
 _MOST_MODELS = 16  # in memory at a time
 
@@ -122,7 +124,8 @@ class EncodingPipeline:
         """Decodes a picture without encoding it. Raises ServiceError where it cannot be used."""
         spec = self._encoders.manifest("").input
         async with self.admission.visit(Visit(tenant, Lane.INSERT, len(image))):
-            await self.decoders.decode(image, None, spec, Lane.INSERT, tenant)
+            with stage(Stage.DECODE):
+                await self.decoders.decode(image, None, spec, Lane.INSERT, tenant)
 
     def waiting(self) -> int:
         """How many pictures are being decoded or encoded, or wait for it."""
@@ -157,8 +160,9 @@ class EncodingPipeline:
                 self._metrics.pictures_refused.inc()
             raise
         finally:
-            for stage, seconds in zip(("queue", "decode", "model"), np.diff(times), strict=False):
-                self._metrics.picture_seconds.labels(stage).observe(seconds)
+            for name, seconds in zip(("queue", "decode", "model"), np.diff(times), strict=False):
+                self._metrics.picture_seconds.labels(name).observe(seconds)
+            note_laps((Stage.QUEUE, Stage.DECODE, Stage.ENCODE), times, watch)
 
     async def _digest(self, image: bytes) -> bytes:
         return await self._workers.hash(len(image), lambda: hashlib.sha256(image).digest())

@@ -10,6 +10,8 @@ from service.engine.workers import Workers
 from service.errors import Reason, ServiceError
 from service.intake.download.fetch import Fetcher, FetchRequest, Validators
 from service.metrics import Metrics
+from service.tracing.allowed import Stage
+from service.tracing.spans import stage
 
 HostsOf = Callable[[str], Collection[str] | None]
 
@@ -51,7 +53,7 @@ class Sources:
         if self._fetcher is None:
             raise ServiceError(Reason.URL_FETCH_UNAVAILABLE, "this server accepts pictures only as bytes", field="url")
         hosts = await self._workers.read(self._hosts_of, tenant_uid)
-        with self._metrics.picture_seconds.labels("fetch").time():
+        with stage(Stage.FETCH), self._metrics.picture_seconds.labels("fetch").time():
             fetched = await self._fetcher.fetch(FetchRequest(picture.url, hosts, known))
         if fetched.body is None:
             return FetchedPicture(None, fetched.validators)

@@ -12,6 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
+from service.tracing.allowed import Stage
+from service.tracing.spans import stage
+
 P = ParamSpec("P")
 T = TypeVar("T")
 _HASHED_AT_ONCE = 64 * 1024
@@ -48,11 +51,13 @@ class Workers:
 
     async def write(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a change."""
-        return await self._run(self._write, function, *args, **kwargs)
+        with stage(Stage.STORE):
+            return await self._run(self._write, function, *args, **kwargs)
 
     async def objects(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Puts, gets or deletes an object."""
-        return await self._run(self._objects, function, *args, **kwargs)
+        with stage(Stage.STORE):
+            return await self._run(self._objects, function, *args, **kwargs)
 
     async def upkeep(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs work that may take minutes, such as an erasure."""

@@ -23,6 +23,8 @@ from service.erasure.remains import Remains
 from service.errors import Reason, ServiceError
 from service.sync.ledgers import Ledgers
 from service.tenancy.keyring import Principal
+from service.tracing.allowed import Stage
+from service.tracing.spans import stage
 from service.training.own_training import OwnTraining
 
 
@@ -62,7 +64,7 @@ class Erasing:
         async with self._finishing.alone(caller.tenant_uid, name):
             erasure = Erasure.of_records(name, collection.pictures.home, ids)
             await self._note(act, erasure)
-            with translated_errors():
+            with translated_errors(), stage(Stage.STORE):
                 erased = await engine.workers.upkeep(collection.erase, record_ids, product_ids)
                 await asyncio.to_thread(self._forget_in_runs, caller.tenant_uid, set(ids))
             before = await self._finishing.earlier(act, erasure, ids)

@@ -44,6 +44,8 @@ from service.runtime.clock import Stopwatch
 from service.runtime.concurrency import gather_bounded
 from service.tenancy.apikeys import Scope
 from service.tenancy.keyring import Principal
+from service.tracing.allowed import Attribute, Stage
+from service.tracing.spans import note, stage
 
 _SMALL_BYTES = 256 * 1024  # a response up to this size waits for no other
 _RECORD_BYTES = 1024  # typical size of a record without its vector
@@ -187,11 +189,14 @@ class SearchHandlers(JudgementHandlers):
         return response
 
     async def _answer(self, collection: Collection, query: SearchQuery) -> SearchAnswer:
-        with translated_errors():
-            return await self._engine.workers.read(collection.search, query)
+        with translated_errors(), stage(Stage.SEARCH) as searching:
+            answer = await self._engine.workers.read(collection.search, query)
+            searching.begins_with(Stage.FILTER, answer.filter_s)
+        note(Attribute.PATH, answer.path.value)
+        return answer
 
     async def _next_group(self, groups: Iterator[DuplicateGroup]) -> DuplicateGroup | None:
-        with translated_errors():
+        with translated_errors(), stage(Stage.SEARCH):
             return await self._engine.workers.read(next, groups, None)
 
     async def _encode(self, picture: pb.PictureInput, encoder: Manifest, caller: Principal) -> Encoded | ServiceError:

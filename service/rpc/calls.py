@@ -16,6 +16,7 @@ from service.errors import ServiceError
 from service.rpc.status import set_status
 from service.rpc.transport.ending import CallTasks, when_done
 from service.runtime.certificates import Certificates
+from service.tracing.allowed import Door
 
 Context = grpc.aio.ServicerContext[Any, Any]
 EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
@@ -53,7 +54,7 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 class _Call:
     """A call with any number of responses. Create it in gRPC's handler, because it remembers the current task."""
 
-    transport = "grpc"
+    transport, door = "grpc", Door.GRPC
 
     def __init__(
         self, interceptor: Interceptor, method: Method, context: Context, certificates: Certificates | None

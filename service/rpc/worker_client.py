@@ -22,6 +22,7 @@ from service.intake.download.fetch import Validators
 from service.runtime.background import end_task
 from service.runtime.call_facts import about
 from service.sync.runs.remote_workers import RunClaim
+from service.tracing.spans import TRACEPARENT, traceparent
 
 _ALIVE_EVERY_S = 5.0
 _ANSWER_WITHIN_S = 5.0
@@ -97,7 +98,8 @@ class RunServer:
     async def work_on(self, taken: RunClaim, parts: WorkerParts) -> None:
         """Encodes the pictures of a run until it is over. Raises ServiceError (SHUTTING_DOWN) if the server is not
         available."""
-        call = self._stub.WorkOnRun(metadata=self._metadata)
+        carried = traceparent()
+        call = self._stub.WorkOnRun(metadata=(*self._metadata, *(((TRACEPARENT, carried),) if carried else ())))
         session = _Session(call, taken, parts)
         try:
             await session.go()

@@ -20,6 +20,7 @@ OPENED_BY = {
     "coordination.connect": ("redis",),
     "coordination.embedded": ("redis",),
     "rpc.worker_client": ("worker to server",),
+    "tracing.export": ("traces",),
     "tenancy.masterkey": ("master key command",),
 }
 
@@ -49,11 +50,13 @@ def connections(settings: Settings) -> list[Connection]:
         Connection("feeds", settings.fetch_urls, web, "a catalogue source has a URL", "fetch_urls = false"),
         Connection("webhooks", settings.fetch_urls, web, "a source names a webhook", "fetch_urls = false"),
         Connection(
-            "names", settings.fetch_urls or _listens_by_name(settings), "the system's resolver",
-            "the host of a URL, or one to listen on, is looked up", "fetch_urls = false; listen on addresses",
+            "names", settings.fetch_urls or _listens_by_name(settings) or _traces_by_name(settings),
+            "the system's resolver", "the host of a URL, or one to listen on, is looked up",
+            "fetch_urls = false; listen on addresses; trace_endpoint with an address",
         ),
         _redis(settings),
         _object_store(settings),
+        _traces(settings),
         Connection(
             "master key command", bool(settings.master_key_command), settings.master_key_command or "-",
             "the command may ask a key-management service", "use a file or the environment",
@@ -68,6 +71,18 @@ def connections(settings: Settings) -> list[Connection]:
 def _listens_by_name(settings: Settings) -> bool:
     hosts = [split_address(a, "listen")[0] for a in (settings.listen, settings.http, settings.metrics) if a]
     return any(not is_address(host) and host != "localhost" for host in hosts)
+
+
+def _traces_by_name(settings: Settings) -> bool:
+    host = urlsplit(settings.trace_endpoint).hostname or ""
+    return bool(host) and not is_address(host) and host != "localhost"
+
+
+def _traces(settings: Settings) -> Connection:
+    parts = urlsplit(settings.trace_endpoint)
+    to = parts.netloc or "-"
+    why = "spans of calls and runs: methods, stages, times, counts and codes"
+    return Connection("traces", bool(settings.trace_endpoint), to, why, 'trace_endpoint = ""')
 
 
 def _object_store(settings: Settings) -> Connection:

@@ -20,6 +20,7 @@ ALLOWED_FIELDS = frozenset(
         "event", "level", "timestamp", "logger", "request_id", "method", "code", "reason", "duration_ms", "key_id",
         "listen", "http", "metrics", "version", "encoder", "redis", "signal", "records", "exception", "places",
         "seconds", "pid", "run_id", "record_id", "training_id", "source_id", "state", "worker", "transport",
+        "trace_id",
     }
 )  # fmt: skip
 _MAX_TEXT = 300

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from urllib.parse import urlsplit, urlunsplit
 
 from service.errors import SettingError
 
@@ -14,6 +15,12 @@ def split_address(text: str, setting: str) -> tuple[str, int]:
     if not separator or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535 or not host:
         raise SettingError.about(setting, f"{text!r} is not HOST:PORT, such as 127.0.0.1:50051")
     return host.strip("[]"), int(port)
+
+
+def traces_url(endpoint: str) -> str:
+    """The URL that spans are sent to: with the path of the protocol if it has none."""
+    parts = urlsplit(endpoint)
+    return endpoint if parts.path.strip("/") else urlunsplit(parts._replace(path="/v1/traces"))
 
 
 def is_address(host: str) -> bool:

@@ -40,6 +40,7 @@ def check_settings(settings: Settings) -> None:
     if settings.tls_cert is None and not is_loopback(host):
         raise SettingError.about("listen", f"{host} can be reached from other machines; set tls_cert and tls_key")
     _check_http(settings)
+    _check_traces(settings.trace_endpoint)
     if settings.key_file.resolve().is_relative_to(settings.data_dir.resolve()):
         raise SettingError.about(
             "master_key_file", "must not be inside data_dir; a backup of the data would contain its own key"
@@ -86,6 +87,26 @@ def _check_http(settings: Settings) -> None:
             "http_proxies if a proxy terminates TLS, or use the setting metrics for metrics and health alone"
         )
         raise SettingError.about("http", message)
+
+
+def _check_traces(endpoint: str) -> None:
+    if not endpoint:
+        return
+    try:
+        parts = urlsplit(endpoint)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise SettingError.about("trace_endpoint", f"is not a URL: {error}") from None
+    if parts.scheme not in ("http", "https") or not host:
+        message = f"{endpoint!r} is not a URL such as https://collector.example:4318/v1/traces"
+        raise SettingError.about("trace_endpoint", message)
+    if parts.username is not None or parts.password is not None:
+        message = "must contain no user name or password; set OTEL_EXPORTER_OTLP_HEADERS in the environment"
+        raise SettingError.about("trace_endpoint", message)
+    if parts.scheme == "http" and not is_loopback(host):
+        raise SettingError.about(
+            "trace_endpoint", f"{host} is another machine; use https:// so that spans are encrypted"
+        )
 
 
 def _check_places(settings: Settings) -> None:

@@ -163,6 +163,12 @@ class Settings(BaseSettings):
     )
     strict_forgetting: bool = Field(False, description="Do not start if freed memory is not overwritten.")
     reflection: bool = Field(False, description="Enable gRPC reflection, which shows the API to anyone who connects.")
+    trace_endpoint: str = Field(
+        "", description="URL of an OpenTelemetry collector, OTLP over HTTP, for spans of calls. Empty: no spans."
+    )
+    trace_share: float = Field(
+        0.1, ge=0, le=1, description="Share of the calls and runs that are traced, 0 to 1, unless the caller decides."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum log level.")
     log_format: Literal["json", "console"] = Field(
         "json", description="Log format: JSON lines, or readable text for a terminal."

@@ -18,6 +18,7 @@ from service.sync.runs.run import LIVE, staging_path
 from service.sync.runs.staging import remove
 from service.sync.source_calls import SourceCalls
 from service.tenancy.keyring import Principal
+from service.tracing.spans import traceparent
 
 APPROVAL_MS = 86_400_000
 _WATCH_AFTER_S, _WATCH_EVERY_S = 0.05, 0.5  # at first often: many runs end soon
@@ -195,7 +196,8 @@ class Synchronisation(SyncAccess):
         return forgotten, await self.start(principal, WantedRun(source, full=True, trigger="retry"))
 
     async def _submit(self, tenant_uid: str, run: Run) -> None:
-        await self._ignoring_away(self._board.submit(self._board.ref(tenant_uid, run.collection, run.run_id)))
+        ref = self._board.ref(tenant_uid, run.collection, run.run_id)
+        await self._ignoring_away(self._board.submit(ref, traceparent=traceparent()))
         self._wake.set()
 
 

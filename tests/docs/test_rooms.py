@@ -24,6 +24,7 @@ def test_every_folder_of_a_root_package_is_in_the_drawing_or_below_a_folder_that
     beside = {
         "service/runtime",
         "service/settings",
+        "service/tracing",
         "index",
         "service",
     }  # imported from everywhere, so that arrows would say nothing

@@ -6,7 +6,7 @@ import pytest
 from service.config import client_settings, load_settings
 from service.errors import SettingError
 from service.setting_errors import Origins
-from service.settings.addresses import is_loopback, split_address
+from service.settings.addresses import is_loopback, split_address, traces_url
 from service.settings.model import Settings
 from tests.support.servers.tls import make_certificates
 
@@ -53,6 +53,14 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
         ({"console_picture_hosts": "http://a.example"}, "is no host"),
         ({"console_picture_hosts": "*"}, "is no host"),
         ({"http": "127.0.0.1:1", "http_public_url": "http://x.example"}, "must be https"),
+        ({"trace_endpoint": "collector:4318"}, "trace_endpoint: 'collector:4318' is not a URL such as https://"),
+        ({"trace_endpoint": "grpc://127.0.0.1:4317"}, "is not a URL"),
+        ({"trace_endpoint": "https://"}, "is not a URL"),
+        ({"trace_endpoint": "https://c.example:x"}, "trace_endpoint: is not a URL"),
+        ({"trace_endpoint": "http://collector.example:4318"}, "collector.example is another machine; use https://"),
+        ({"trace_endpoint": "https://u:p@c.example"}, "no user name or password; set OTEL_EXPORTER_OTLP_HEADERS"),
+        ({"trace_share": 1.5}, "trace_share"),
+        ({"trace_share": "nan"}, "trace_share"),
         ({"object_store": "gs://bucket"}, "s3://bucket"),
         ({"object_store": "s3://b", "object_store_endpoint": "x"}, "object_store_endpoint"),
         ({"object_store": "s3://b", "object_store_access_key": "k"}, "set both or neither"),
@@ -124,6 +132,13 @@ def test_addresses_and_loopback() -> None:
 
 BAD = ["many", "-1", "1.5", "nan", "inf", "99999999999999999999", "[", "maybe", "a\x01b", "http://[", "=", "/none/x"]
 NAMES = list(Settings.model_fields)
+
+
+def test_spans_go_to_the_path_of_the_protocol_unless_the_url_has_one() -> None:
+    assert (
+        traces_url("http://127.0.0.1:4318") == traces_url("http://127.0.0.1:4318/") == "http://127.0.0.1:4318/v1/traces"
+    )
+    assert traces_url("https://c.example/otlp?x=1") == "https://c.example/otlp?x=1"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import islice
 from typing import NamedTuple
 
@@ -73,7 +74,9 @@ class Answering:
         transform, learned = view.transform, view.transform is not None and not query.by_distance
         if not query.own_record and not query.by_distance:
             self.queries.add(vector)
+        began = time.perf_counter() if query.filter else 0.0
         allowed = self.allowed(view, query.filter)
+        filter_s = time.perf_counter() - began if query.filter else 0.0
         if chosen.only is not None:
             allowed = allowed.only(view.slots_of(chosen.only))
         searched, dropped = self._excluding(allowed, chosen.excluded)
@@ -102,7 +105,7 @@ class Answering:
         told = self._passed_over(allowed, passed) if passed else ()
         return SearchAnswer(
             groups, allowed.count, way, view.sequence, view.index_time_ms, facets, learned, allowed.hints, told,
-            len(passed),
+            len(passed), filter_s,
         )  # fmt: skip
 
     def _groups(

@@ -13,6 +13,7 @@ from service.runtime.clock import SYSTEM_CLOCK, Clock
 from service.sync.feed_input.feed_process import FeedReaders
 from service.sync.feed_input.fetching import FeedFetcher
 from service.sync.ledgers import Ledgers
+from service.tracing.spans import NO_TRACER, Tracer
 
 STOP_AFTER_S = 20.0  # without a renewal; shorter than the duration of the lease
 
@@ -64,3 +65,4 @@ class SyncParts:
     audit: AuditLogs
     readers: FeedReaders = field(default_factory=FeedReaders)
     clock: Clock = SYSTEM_CLOCK
+    tracer: Tracer = NO_TRACER

@@ -36,6 +36,8 @@ from service.sync.runs.run_outcomes import (
     superseded_by_same_plan,
 )
 from service.sync.runs.staging import remove
+from service.tracing.allowed import Attribute, Work
+from service.tracing.spans import note
 
 _LOG = structlog.get_logger(__name__)
 _LOOK_EVERY_S = 0.5
@@ -72,13 +74,8 @@ class LeaseRunner:
             if not await self._parts.board.renew(ref, lease.worker, progress.facts()):
                 return  # the lease has expired
             lease.renewed, lease.confirmed = lease.clock.elapsed_s(), True
-            ledger = await asyncio.to_thread(self._parts.ledgers.of, ref.tenant_uid)
-            work = asyncio.create_task(self._run(lease, ledger, progress, picture_encoder or self._here))
-            try:
-                await self._watch(lease, ledger, progress, work)
-            finally:
-                await end_task(work)
-            await self._settle(lease, ledger, work)
+            with self._parts.tracer.around(Work.RUN, await self._carried(ref)):
+                await self._worked(lease, progress, picture_encoder or self._here)
         except BoardAway:
             pass  # it is unknown whether the lease is still held
         except ServiceError as error:  # the run or its source was deleted
@@ -92,6 +89,19 @@ class LeaseRunner:
             self._left.add((ref, lease.worker))
             with suppress(BoardAway):
                 await self.release_leases()
+
+    async def _carried(self, ref: RunRef) -> str:
+        """The trace that the run continues. Raises BoardAway."""
+        return await self._parts.board.traceparent(ref.run_id) if self._parts.tracer.on else ""
+
+    async def _worked(self, lease: Lease, progress: Progress, picture_encoder: PictureEncoder) -> None:
+        ledger = await asyncio.to_thread(self._parts.ledgers.of, lease.ref.tenant_uid)
+        work = asyncio.create_task(self._run(lease, ledger, progress, picture_encoder))
+        try:
+            await self._watch(lease, ledger, progress, work)
+        finally:
+            await end_task(work)
+        await self._settle(lease, ledger, work)
 
     async def release_leases(self) -> None:
         """Releases the leases of runs that are no longer worked on. Raises BoardAway; the keeper tries again."""
@@ -204,6 +214,7 @@ class LeaseRunner:
         )  # fmt: skip
         if run is None:
             return
+        note(Attribute.STATE, str(end.state))
         place = await asyncio.to_thread(self._parts.ledgers.place, ref.tenant_uid)
         if ended:
             await asyncio.to_thread(remove, staging_path(place, ref.run_id))

@@ -15,6 +15,7 @@ from aiohttp import web
 from service.calls.binary import parse_binary
 from service.calls.context import REQUEST_ID_KEY, Headers
 from service.errors import Reason, ServiceError
+from service.tracing.allowed import Door
 from service.web.api.bodies import Body
 from service.web.api.content_coding import compress, json_response
 from service.web.api.errors import HEADERS, JSON_TYPE, error_answer, error_object
@@ -61,6 +62,7 @@ class HttpCall:
     """One request over HTTP, and its response. Create it in the task that handles the request."""
 
     transport = "http"
+    door = Door.HTTP
     _compresses = True  # whether large responses shrink much
 
     def __init__(self, incoming: Incoming, codec: Codec, message_bytes: int) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from service.errors import Reason, ServiceError
+from service.tracing.allowed import Door
 from service.web.api.call import HttpCall, error_response
 from service.web.api.callers import split_target
 from service.web.api.paths import Path, served
@@ -20,6 +21,7 @@ from service.web.proto_json.codec import LARGE_BYTES
 
 
 class _OpenAiCall(HttpCall):
+    door = Door.EMBEDDINGS
     _compresses = False  # vectors stay at three quarters of their size
 
     def refusal(self, error: ServiceError) -> web.Response:

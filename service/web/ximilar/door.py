@@ -16,6 +16,8 @@ from service.calls.interceptor import Interceptor
 from service.calls.limits.call_limiter import COPIES
 from service.calls.limits.keyless import KeylessCalls
 from service.errors import Code, Reason, ServiceError, release_frames
+from service.tracing.allowed import Attribute, Door, Work
+from service.tracing.spans import TRACEPARENT
 from service.web.api.callers import Callers, Entry
 from service.web.api.parameters import read_query
 from service.web.proto_json.codec import LARGE_BYTES
@@ -29,7 +31,7 @@ from service.web.ximilar.answers import (
     write_error,
 )
 from service.web.ximilar.exchange import Client, Exchange, Target
-from service.web.ximilar.routes import NotAllowedError, Routes
+from service.web.ximilar.routes import Handler, NotAllowedError, Routes
 
 XIMILAR_ROOT = "/ximilar/"
 _LARGE_RECORDS = 500  # a longer answer is written in a thread
@@ -44,6 +46,7 @@ class XimilarDoor:
         """`keyless`: counts requests that are refused before a key is looked at."""
         self._limits, self._metrics = interceptor.limiter.limits, interceptor.limiter.metrics
         self._calls, self._keyless, self._callers = InProcess(interceptor), keyless, Callers(entry)
+        self._tracer = interceptor.pipeline.tracer
         self._routes = Routes()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -58,8 +61,16 @@ class XimilarDoor:
         except ServiceError as error:
             return self._refused(request, error, peer)
         exchange = Exchange(request, target, client, self._calls, self._limits)
+        with self._tracer.around(Work.XIMILAR, request.headers.get(TRACEPARENT, "")) as trace:
+            response = await self._handled(request, exchange, found.handler)
+            if trace is not None:
+                trace.note(Attribute.DOOR, Door.XIMILAR)
+                trace.end(failed=response.status >= 500)
+            return response
+
+    async def _handled(self, request: web.Request, exchange: Exchange, handler: Handler) -> web.StreamResponse:
         try:
-            answer = await found.handler(exchange)
+            answer = await handler(exchange)
             if isinstance(answer, RecordStream):
                 return await self._streamed(request, exchange, answer)
             return await self._answered(request, exchange, answer)

@@ -14,6 +14,7 @@ from service.calls.in_process import InProcess, InProcessCaller
 from service.calls.limits.call_limiter import CallLimits, Lease, current_lease
 from service.errors import Reason, ServiceError
 from service.tenancy.apikeys import key_id_of
+from service.tracing.allowed import Door
 from service.web.api.bodies import Body
 from service.web.proto_json.codec import LARGE_BYTES
 from service.web.tls import ClientCertificate
@@ -65,7 +66,7 @@ class Exchange:
         self.key_id = key_id_of(keys[0].removeprefix("Bearer ")) if keys else ""
         sent = (*(("authorization", key) for key in keys), (REQUEST_ID_KEY, headers.request_id))
         names = () if keys else client.certificate.names()
-        self._caller = InProcessCaller(sent, client.peer, names, _TIMEOUT_S, "http")
+        self._caller = InProcessCaller(sent, client.peer, names, _TIMEOUT_S, "http", Door.XIMILAR)
         self.caller_hash = hash((*keys, *names))  # tells callers apart without keeping a key
         self._request, self._calls = request, calls
         self._most_bytes = body_bytes(limits)

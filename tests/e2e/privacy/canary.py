@@ -1,8 +1,8 @@
 """`make canary`: sends marked pictures through every path of a real server, then searches for what is left of them.
 
 The first run is without protections and must leave marks, which proves that the search works. The second run has them
-and must leave none: not in the memory of the server, its decoders and its Redis, nor in any file, the log or the
-metrics.
+and must leave none: not in the memory of the server, its decoders and its Redis, nor in any file, the log, the metrics
+or a trace.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from afterimage.client import AfterimageError, Client, NewRecord, Region, Term
 from afterimage.v1 import record_service_pb2, record_service_pb2_grpc
 from tests.e2e.privacy.http_canary import HttpSender
 from tests.e2e.privacy.ximilar_canary import XimilarSender
+from tests.support.collector import Collector, running_collector
 from tests.support.data.files import all_bytes
 from tests.support.data.pictures import encode, noise
 from tests.support.servers.server import Server, start_server
@@ -205,13 +206,16 @@ def marks_in_memory(pid: int) -> int:
 
 @dataclass(frozen=True)
 class Left:
-    """What was sent, and how many marks were left where. `in_server`: after the clients had disconnected."""
+    """What was sent, and how many marks were left where. `in_server`: after the clients had disconnected. `spans`: how
+    many there were."""
 
     sent: int
     in_server: int
     in_helpers: int
     in_files: int
     in_metrics: int
+    in_spans: int
+    spans: int
 
 
 def run(folder: Path, environment: dict[str, str], *, search_memory: bool, patience_s: float = _DROP_S) -> Left:
@@ -220,12 +224,17 @@ def run(folder: Path, environment: dict[str, str], *, search_memory: bool, patie
     gRPC takes a moment to release the buffer of a connection. The search of the server's memory is therefore repeated
     until it finds less than a fragment, or `patience_s` ends.
     """
+    with running_collector() as collector:
+        return _run(folder, environment, collector, patience_s if search_memory else None)
+
+
+def _run(folder: Path, environment: dict[str, str], collector: Collector, patience_s: float | None) -> Left:
     temporary = folder / "tmp"
     temporary.mkdir(parents=True)
     fetching = {"AFTERIMAGE_FETCH_NETWORKS": '["127.0.0.1/32"]', "AFTERIMAGE_FETCH_RATE_PER_HOST": "1000"}
     looking = {
         "TMPDIR": str(temporary), "AFTERIMAGE_LOG_LEVEL": "debug", "AFTERIMAGE_IMAGE_FORMATS": "tiff",
-        "AFTERIMAGE_XIMILAR_DOOR": "true",
+        "AFTERIMAGE_XIMILAR_DOOR": "true", "AFTERIMAGE_TRACE_ENDPOINT": collector.url, "AFTERIMAGE_TRACE_SHARE": "1",
     }  # fmt: skip
     server = start_server(folder, environment={**fetching, **looking, **environment}, anew=True)
     key = server.key("acme")
@@ -235,7 +244,7 @@ def run(folder: Path, environment: dict[str, str], *, search_memory: bool, patie
     with urllib.request.urlopen(f"http://{server.http}/metrics") as page:
         in_metrics = count_marks(page.read())
     in_server = in_helpers = 0
-    if search_memory:
+    if patience_s is not None:
         deadline = time.monotonic() + patience_s
         while (in_server := marks_in_memory(server.process.pid)) >= SHRED and time.monotonic() < deadline:
             pass
@@ -243,7 +252,10 @@ def run(folder: Path, environment: dict[str, str], *, search_memory: bool, patie
     files = all_bytes(folder)
     assert len(files) > 100_000
     assert server.stop() == 0
-    return Left(sender.sent, in_server, in_helpers, count_marks(files) + count_marks(all_bytes(folder)), in_metrics)
+    return Left(
+        sender.sent, in_server, in_helpers, count_marks(files) + count_marks(all_bytes(folder)), in_metrics,
+        count_marks(collector.raw), len(collector.spans()),
+    )  # fmt: skip
 
 
 def main() -> None:
@@ -258,7 +270,10 @@ def main() -> None:
         print("with them:              ", protected)
     if without.in_server < 20 * MARKS_PER_PICTURE:
         raise SystemExit("FAILED: the search found too little without the protections to be believed")
-    if protected.in_server >= SHRED or protected.in_helpers + protected.in_files + protected.in_metrics:
+    if (
+        protected.in_server >= SHRED
+        or protected.in_helpers + protected.in_files + protected.in_metrics + protected.in_spans
+    ):
         raise SystemExit("FAILED: pictures were left")
     print(f"passed: {protected.sent} marked pictures, {without.in_server} marks without the protections, "
           f"{protected.in_server} with them (a shred of a read buffer is below {SHRED})")  # fmt: skip

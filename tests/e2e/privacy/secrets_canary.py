@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from afterimage.client import AfterimageError, Client, NewRecord, NewSource, Term
+from tests.support.collector import running_collector
 from tests.support.data.feeds import jsonl
 from tests.support.data.files import all_bytes
 from tests.support.data.pictures import png
@@ -30,11 +31,13 @@ from tests.support.servers.tls_shop import TlsShop
 _PATIENCE_S = 30.0
 CONTROL = "attribute"  # whose place is the memory of a server, so that a search that does not find it is of no use
 # Where a secret must not be; of attributes and file names the memory of a server is their place.
-EVERYWHERE = frozenset({"server", "helpers", "redis", "files", "log", "metrics"})
+EVERYWHERE = frozenset({"server", "helpers", "redis", "files", "log", "metrics", "spans"})
+IN_SPANS = frozenset({"spans", "metrics"})  # names and ids, which the service stores
 BUT_IN_MEMORY = EVERYWHERE - {"server"}
 
 
 _MARK = "cnry"
+_JOINING = frozenset({"traceparent", "tracestate", "baggage", "x-request-id"})  # what joins requests
 _PART = re.compile(rb"cnry([0-9a-f]{16})")
 
 
@@ -66,6 +69,7 @@ class Secrets:
 def send_everywhere(client: Client, shop: TlsShop, secrets: Secrets) -> None:
     """Sends pictures by URL, feeds with pages, redirects, credentials and a webhook, and failing calls."""
     client.create_collection("c")
+    client.create_collection(secrets.new("collection", IN_SPANS), description=secrets.new("description", IN_SPANS))
     path = f"/p.png?sig={secrets.new('picture url')}"
     moved = f"/moved.png?sig={secrets.new('redirect')}"
     shop.answers[path], shop.redirects["/old.png"], shop.answers[moved] = png(1), moved, png(2)
@@ -75,7 +79,15 @@ def send_everywhere(client: Client, shop: TlsShop, secrets: Secrets) -> None:
     client.insert("c", records)
     attribute = secrets.new(CONTROL, BUT_IN_MEMORY)
     client.insert("c", [NewRecord("5", url=shop.address + path, attributes={"note": attribute})])
-    client.search("c", Term(url=shop.address + path))
+    record = NewRecord(
+        secrets.new("record id", IN_SPANS), image=png(4), product_id=secrets.new("product id", IN_SPANS),
+        attributes={secrets.new("attribute name", IN_SPANS): "red"},
+    )  # fmt: skip
+    client.insert("c", [record])
+    client.search("c", Term(url=shop.address + path), filter=f'note = "{secrets.new("filter", IN_SPANS)}"')
+    client.delete_records("c", record_ids=[record.record_id])
+    with contextlib.suppress(AfterimageError):
+        client.search(secrets.new("no collection", IN_SPANS), png(1))
     with contextlib.suppress(AfterimageError):
         client.search("c", Term(url=f"{shop.address}/none?sig={secrets.new('missing query')}"))
     _follow(client, shop, secrets)
@@ -86,18 +98,20 @@ def _follow(client: Client, shop: TlsShop, secrets: Secrets) -> None:
     item = f"/i.png?sig={secrets.new('item url')}"
     bad = f"/gone.png?sig={secrets.new('failing item url')}"
     shop.answers[item] = png(3)
+    item_id = secrets.new("item id", IN_SPANS)
     shop.answers[feed] = jsonl(
-        [{"id": "a", "title": secrets.new("title", BUT_IN_MEMORY), "image_link": shop.address + item},
+        [{"id": item_id, "title": secrets.new("title", BUT_IN_MEMORY), "image_link": shop.address + item},
          {"id": "b", "image_link": shop.address + bad}]
     )  # fmt: skip
     hook, secret = f"/hook?t={secrets.new('webhook url')}", secrets.new("webhook secret")
     shop.answers[hook] = b"ok"
-    source = NewSource("feed", "c", shop.address + feed, authorization=f"Bearer {secrets.new('feed credentials')}",
+    feed_name = secrets.new("source", IN_SPANS)
+    source = NewSource(feed_name, "c", shop.address + feed, authorization=f"Bearer {secrets.new('feed credentials')}",
                        webhook_url=shop.address + hook, webhook_secret=secret, min_items_share=0.0)  # fmt: skip
     client.preview_feed(shop.address + feed, authorization=source.authorization)
     client.create_source(source)
     for full in (False, True):
-        list(client.watch_run(client.start_run("feed", full=full).run_id))
+        list(client.watch_run(client.start_run(feed_name, full=full).run_id))
     list(client.list_sources())
     pages = f"/products.json?key={secrets.new('paging url')}"
     shop.answers[f"{pages}&limit=250&page=1"] = b'{"products":[{"id":7,"title":"x","images":[{"src":"%s"}]}]}' % (
@@ -144,7 +158,8 @@ def run(folder: Path, environment: dict[str, str], *, patience_s: float = _PATIE
         "SSL_CERT_FILE": str(certificates.ca), "TMPDIR": str(folder), "AFTERIMAGE_LOG_LEVEL": "debug",
         "AFTERIMAGE_XIMILAR_DOOR": "true", **environment,
     }  # fmt: skip
-    with TlsShop().running(certificates) as shop:
+    with TlsShop().running(certificates) as shop, running_collector() as collector:
+        given |= {"AFTERIMAGE_TRACE_ENDPOINT": collector.url, "AFTERIMAGE_TRACE_SHARE": "1"}
         server = start_server(folder / "s", environment=given, anew=True)
         secrets.api_key = server.key("acme")
         with server.client(secrets.api_key) as client:
@@ -152,7 +167,10 @@ def run(folder: Path, environment: dict[str, str], *, patience_s: float = _PATIE
         _ask_for_a_path(server, secrets.new("HTTP path"))
         _send_local_path(server, secrets)
         left = _searched(server, secrets, patience_s)
-    assert server.stop() == 0
+        assert server.stop() == 0
+        assert not [name for _, _, headers in shop.requests for name in headers if name in _JOINING]
+        assert len(collector.spans()) > 50
+        left["spans"] = secrets.found("spans", collector.raw)
     left["files"] = secrets.found("files", all_bytes(folder / "s"))
     return {place: names for place, names in left.items() if names}
 
@@ -167,6 +185,8 @@ def _send_local_path(server: Server, secrets: Secrets) -> None:
     record = {"_id": "x", "_base64": base64.b64encode(png(9)).decode(), "_file": f"/home/{secrets.new('file path')}"}
     headers = {
         "Authorization": f"JWT {secrets.api_key}", "collection-id": "c", "User-Agent": secrets.new("user agent"),
+        "traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01", "tracestate": f"shop={secrets.new('tracestate')}",
+        "baggage": f"user={secrets.new('baggage')}",
     }  # fmt: skip
     for path, body in (
         ("similarity/photos/v2/insert", {"records": [record]}),

@@ -14,7 +14,8 @@ from tests.support.needs import missing
 def test_nothing_of_two_hundred_pictures_remains(tmp_path: Path) -> None:
     left = run(tmp_path, {}, search_memory=os.geteuid() == 0)
     assert left.sent >= 200
-    assert (left.in_files, left.in_metrics, left.in_helpers) == (0, 0, 0)
+    assert (left.in_files, left.in_metrics, left.in_helpers, left.in_spans) == (0, 0, 0, 0)
+    assert left.spans > 100
     assert left.in_server < SHRED
 
 

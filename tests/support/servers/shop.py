@@ -12,7 +12,7 @@ FETCHING = {"AFTERIMAGE_FETCH_NETWORKS": '["127.0.0.1/32"]', "AFTERIMAGE_FETCH_R
 
 
 class Shop:
-    """A web server with changing files. `requests` are (path, If-None-Match).
+    """A web server with changing files. `requests` are (path, If-None-Match), `headers` those of all requests.
 
     - `statuses`: status codes by path.
     - `open`: pictures wait until it is set.
@@ -23,6 +23,7 @@ class Shop:
         self.pictures: dict[str, bytes] = {}
         self.etags = True
         self.requests: list[tuple[str, str]] = []
+        self.headers: list[tuple[str, str]] = []
         self.address = ""
         self.statuses: dict[str, int] = {}
         self.authorization = ""
@@ -37,6 +38,7 @@ class Shop:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                shop.headers += [(name.lower(), value) for name, value in self.headers.items()]
                 shop.requests.append((self.path, self.headers.get("If-None-Match", "")))
                 if self.path.endswith(".png"):
                     shop.open.wait(60)
@@ -56,6 +58,7 @@ class Shop:
                     self.wfile.write(body)
 
             def do_POST(self) -> None:
+                shop.headers += [(name.lower(), value) for name, value in self.headers.items()]
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 shop.told.put((self.headers["Afterimage-Signature"], body))
                 self.send_response(shop.statuses.pop("POST", 204))
