@@ -98,6 +98,7 @@ if typing.TYPE_CHECKING:
         WriteResult,
     )
     from index.types.sources import Failure, Mark, SourceBatch
+    from index.types.tally import TALLY_BINS, TALLY_DAYS, SearchDay, SearchTally
     from index.vectors.ann.centering import CenteringTransform
     from index.vectors.filters.syntax import MAX_FILTER_BYTES, filter_fields
     from index.vectors.local import LocalVectorIndexes
@@ -109,6 +110,8 @@ __all__ = [
     "MAX_ID_BYTES",
     "MAX_LIST_VALUES",
     "MAX_STRING_BYTES",
+    "TALLY_BINS",
+    "TALLY_DAYS",
     "UNLIMITED_BYTES",
     "AfterimageIndexError",
     "Allowance",
@@ -167,7 +170,9 @@ __all__ = [
     "RepairStep",
     "ScanStrategy",
     "SearchAnswer",
+    "SearchDay",
     "SearchQuery",
+    "SearchTally",
     "Side",
     "SnapshotDamaged",
     "SnapshotNotFound",
@@ -261,6 +266,7 @@ _MODULES = {
         "RecordWrite", "Region", "StoredRecord", "Vector", "WriteResult",
     ),
     "types.sources": ("Failure", "Mark", "SourceBatch"),
+    "types.tally": ("TALLY_BINS", "TALLY_DAYS", "SearchDay", "SearchTally"),
     "vectors.ann.centering": ("CenteringTransform",),
     "vectors.filters.syntax": ("MAX_FILTER_BYTES", "filter_fields"),
     "vectors.local": ("LocalVectorIndexes",),

@@ -36,6 +36,7 @@ class States:
         self._parts, self._spaces = parts, parts.engine.spaces
         self._looks: dict[str, Callable[[str, OpenAct], bool | None]] = {
             "collection.create": self._collection_created, "collection.delete": self._collection_deleted,
+            "search_report.set": self._report_set,
             "snapshot.create": self._snapshot_created, "snapshot.delete": self._snapshot_deleted,
             "snapshot.restore": self._snapshot_restored, "training_set.create": self._set_created,
             "model.train": self._training_begun, "model.publish": self._model_there,
@@ -64,6 +65,10 @@ class States:
 
     def _collection_deleted(self, uid: str, act: OpenAct) -> bool:
         return self._collection(uid, str(act.details["collection"])) is None
+
+    def _report_set(self, uid: str, act: OpenAct) -> bool | None:
+        found = self._collection(uid, str(act.details["collection"]))
+        return None if found is None else found.search_tally().enabled == act.details["enabled"]
 
     def _snapshot_created(self, uid: str, act: OpenAct) -> bool | None:
         found = self._collection(uid, str(act.details["collection"]))

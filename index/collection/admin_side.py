@@ -13,6 +13,7 @@ from index.contract import BackupSet, ColdRecords
 from index.types.backup import Backup
 from index.types.collection import CollectionSpec, CollectionStats
 from index.types.quota import Usage
+from index.types.tally import SearchTally
 
 
 class AdminSide:
@@ -95,12 +96,23 @@ class AdminSide:
         """The snapshots that were asked for."""
         return self.handle.backups
 
-    def note(self) -> None:
+    def note(self, *, closing: bool = False) -> None:
         """Notes in the tenant's manifest how far the collection has come, where it is in memory and changed since the
-        last note. Meant to be called every few seconds. Raises StoreUnavailable."""
+        last note. Meant to be called every few seconds, and before it is abandoned (`closing`). Raises
+        StoreUnavailable."""
         loaded = self.handle.loaded
         if loaded is not None:
-            loaded.note()
+            loaded.note(closing=closing)
+
+    def search_tally(self) -> SearchTally:
+        """How good searches were, by day."""
+        with self.handle as loaded:
+            return loaded.searches.seen()
+
+    def enable_tally(self, enabled: bool) -> None:
+        """Starts or stops counting searches, durably. Stopping deletes the counts. Raises StoreUnavailable."""
+        with self.handle as loaded:
+            loaded.searches.enable(enabled)
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the store, the memory and the files, a line each; nothing where all is well."""

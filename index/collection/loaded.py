@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from index.collection.maintenance import Maintenance
 from index.collection.reading import Reading
+from index.collection.tally import SearchCounter
 from index.contract import RecordStore, RecordStoreFactory, VectorIndexFactory
 from index.manifest.location import Location
 from index.storage.open_files import FreeFiles, none_freed
@@ -38,6 +39,7 @@ class LoadedCollection:
             self.kept = stores.backups(place)
             self.reading = Reading(self.store, self.index)
             self.maintenance = Maintenance(self.store, self.index, self.kept)
+            self.searches = SearchCounter(self.store)
             self.kept.tidy()
         except BaseException:
             self.store.close()
@@ -73,11 +75,13 @@ class LoadedCollection:
                 self.maintenance.snapshot()
         except (OSError, AfterimageIndexError) as error:
             _LOG.warning("could not write a snapshot at closing; the next start reads the store: %s", error)
-        self.note()
+        self.note(closing=True)
         self.abandon()
 
-    def note(self) -> None:
-        """Notes in the tenant's manifest how far the database has come."""
+    def note(self, *, closing: bool = False) -> None:
+        """Writes the counts of searches where that is due, or the collection is about to be closed. Notes in the
+        tenant's manifest how far the database has come."""
+        self.searches.save(now=closing)
         self.store.note()
 
     def abandon(self) -> None:

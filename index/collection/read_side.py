@@ -25,6 +25,12 @@ class ReadSide:
         with self.handle as loaded, searches:
             return loaded.reading.search(query._replace(vector=vector))
 
+    def count_search(self, day: int, bin_number: int | None) -> None:
+        """Counts a search for `search_tally`. day: since 1970-01-01, UTC. bin_number: of its best score; None: it has
+        no hit."""
+        with self.handle as loaded:
+            loaded.searches.add(day, bin_number)
+
     def get(
         self, record_ids: Sequence[str], *, vectors: bool = False, max_bytes: int = UNLIMITED_BYTES
     ) -> dict[str, StoredRecord]:

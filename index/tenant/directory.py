@@ -240,7 +240,7 @@ class TenantDirectory(TenantCompanions[Collection]):
         what they lack is left to be replayed."""
         with self._lock:
             if saved:
-                self._members.note()
+                self._members.note(closing=True)
             for collection in self._members.collections.values():
                 collection.abandon() if saved else collection.close()
             self._members.flush()

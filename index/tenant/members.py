@@ -88,11 +88,11 @@ class Members:
         """The collections that are in memory now."""
         return [c for c in list(self.collections.values()) if c.handle.loaded is not None]
 
-    def note(self) -> None:
-        """Notes in the manifest how far the collections in memory have come."""
+    def note(self, *, closing: bool = False) -> None:
+        """Notes in the manifest how far the collections in memory have come. closing: before they are abandoned."""
         for collection in self.in_memory():
             try:
-                collection.note()
+                collection.note(closing=closing)
             except (OSError, AfterimageIndexError) as error:
                 _LOG.warning("could not update the manifest's number of a collection: %s", error)
         self.flush()

@@ -64,6 +64,7 @@ METHODS: Mapping[str, Method] = by_path(
         Row("AddFeedback", Scope.SEARCH, _NOT_IDEMPOTENT),
         Row("GetFeedback", Scope.ADMIN),
         Row("ClearFeedback", Scope.DELETE, _IDEMPOTENT, audit=audit.CLEAR_FEEDBACK),
+        Row("ProjectRecords", Scope.SEARCH, reads=audit.read_filtered),
     ),
     methods_of(server_info_service_pb2, Row("GetServerInfo", Caller.ANY_KEY)),
     methods_of(
@@ -101,6 +102,9 @@ METHODS: Mapping[str, Method] = by_path(
         Row("VerifyIndex", Scope.ADMIN, deadline=_OPEN),
         Row("ExchangeCollections", Scope.ADMIN, _NOT_IDEMPOTENT, audit=audit.EXCHANGE_COLLECTIONS),
         Row("GetUsage", Scope.ADMIN),
+        Row("GetSearchReport", Scope.ADMIN),
+        Row("SetSearchReport", Scope.ADMIN, _IDEMPOTENT, audit=audit.SET_SEARCH_REPORT),
+        Row("GetPrivacyReport", Scope.ADMIN),
     ),
     methods_of(
         picture_service_pb2,

@@ -30,6 +30,7 @@ _COMMANDS = {
     "audit": "operations.audit.audit",
     "erase": "operations.erase.erase",
     "access": "operations.access.access",
+    "privacy": "collections.reports.privacy",
     "encoders": "models.encoders.encoders",
     "backup": "operations.backup.backup",
     "doctor": "operations.doctor.doctor",

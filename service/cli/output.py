@@ -94,6 +94,11 @@ def format_attributes(attributes: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={_text(value)}" for name, value in sorted(attributes.items()))
 
 
+def format_value(value: object) -> str:
+    """The value of an attribute; empty if there is none."""
+    return "" if value is None else _text(value)
+
+
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"

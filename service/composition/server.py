@@ -50,6 +50,7 @@ from service.erasure.erasing import Erasing, ErasingParts
 from service.erasure.finishing import Finishing
 from service.erasure.remains import Remains
 from service.handlers.assemble import Dependencies, handlers_of
+from service.handlers.reports import ReportSources
 from service.health import Health
 from service.lifecycle import Lifecycle, ServerParts
 from service.maintenance import MaintainedParts, refresh_gauges
@@ -60,6 +61,7 @@ from service.outcomes import StateParts, States
 from service.rpc.server import RpcServer
 from service.rpc.transport.connections import close_connection
 from service.runtime.process import decoder_environment
+from service.runtime.protections import protections
 from service.runtime.source_filter import drop_sources
 from service.settings.model import Settings
 from service.sync.feed_input.fetching import FeedFetcher
@@ -157,6 +159,10 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
     remains = Remains(engine, training)
     finishing = Finishing(audit, recorder, remains)
     erasing = Erasing(ErasingParts(engine, ledgers, training, remains, finishing))
+    reports = ReportSources(
+        lambda: protections(settings, engine.pictures.decoders.protections, for_tenant=True), registry.access,
+        registry.read_audit, stores, registry.region,
+    )  # fmt: skip
     dependencies = Dependencies(
         engine,
         sync.calls,
@@ -167,6 +173,7 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
         erasing,
         download_links,
         training,
+        reports,
     )
     certificates = certificates_of(settings)
     transport, of_http = transport_of(settings, certificates), certificates if settings.http_secure else None

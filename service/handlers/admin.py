@@ -10,6 +10,7 @@ from index import Backup
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.handlers.conversion.values import timestamp
+from service.handlers.reports import Reports
 from service.sync.synchronisation import Synchronisation
 from service.tenancy.keyring import Principal
 
@@ -20,8 +21,8 @@ T = TypeVar("T")
 class AdminHandlers:
     """Documented in admin_service.proto."""
 
-    def __init__(self, engine: Engine, sync: Synchronisation) -> None:
-        self._engine, self._sync = engine, sync
+    def __init__(self, engine: Engine, sync: Synchronisation, reports: Reports) -> None:
+        self._engine, self._sync, self._reports = engine, sync, reports
 
     async def CreateSnapshot(self, request: pb.CreateSnapshotRequest, caller: Principal) -> pb.CreateSnapshotResponse:
         """Copies the current state of a collection."""
@@ -108,6 +109,25 @@ class AdminHandlers:
             max_collections=limits.collections, max_pictures_per_day=limits.pictures_per_day, max_runs=limits.runs,
             max_requests_per_second=limits.requests_per_s, key_max_requests_per_second=caller.key_requests_per_s,
         )  # fmt: skip
+
+    async def GetSearchReport(
+        self, request: pb.GetSearchReportRequest, caller: Principal
+    ) -> pb.GetSearchReportResponse:
+        """Returns how good searches were, by day."""
+        return await self._reports.searches(request, caller)
+
+    async def SetSearchReport(
+        self, request: pb.SetSearchReportRequest, caller: Principal
+    ) -> pb.SetSearchReportResponse:
+        """Starts or stops counting searches."""
+        await self._reports.count_searches(request, caller)
+        return pb.SetSearchReportResponse()
+
+    async def GetPrivacyReport(
+        self, request: pb.GetPrivacyReportRequest, caller: Principal
+    ) -> pb.GetPrivacyReportResponse:
+        """Returns what protects the tenant's pictures, and what is kept of them."""
+        return await self._reports.privacy(caller)
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         with translated_errors():

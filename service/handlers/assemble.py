@@ -16,6 +16,7 @@ from service.handlers.collections import CollectionHandlers
 from service.handlers.erasure import ErasureHandlers
 from service.handlers.pictures import PictureHandlers
 from service.handlers.records import RecordHandlers
+from service.handlers.reports import Reports, ReportSources
 from service.handlers.search import SearchHandlers
 from service.handlers.server_info import ServerInfoHandlers
 from service.handlers.sync import SyncHandlers
@@ -41,6 +42,7 @@ class Dependencies:
     erasing: Erasing
     download_links: DownloadLinks
     training: OwnTraining
+    reports: ReportSources
 
 
 def handlers_of(parts: Dependencies, version: str, max_message_bytes: int) -> dict[str, object]:
@@ -51,7 +53,7 @@ def handlers_of(parts: Dependencies, version: str, max_message_bytes: int) -> di
         "RecordService": RecordHandlers(engine, engine.metrics, responses),
         "SearchService": SearchHandlers(engine, engine.metrics, responses),
         "ServerInfoService": ServerInfoHandlers(engine, version, max_message_bytes),
-        "AdminService": AdminHandlers(engine, parts.sync),
+        "AdminService": AdminHandlers(engine, parts.sync, Reports(engine, parts.reports)),
         "SyncService": SyncHandlers(parts.sync),
         "WorkerService": WorkerHandlers(parts.remote_workers, version),
         "AuditService": AuditHandlers(parts.audit, parts.read_audit, engine.workers),

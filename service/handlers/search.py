@@ -18,6 +18,7 @@ from service.engine.feedback import moved
 from service.engine.pictures import Encoded
 from service.engine.query import QueryTerm, distance_limit, encode_query, opened
 from service.engine.search_ids import to_search_id
+from service.engine.search_report import counted_search
 from service.errors import ServiceError, release_frames
 from service.handlers.conversion.comparison import compared, to_searches
 from service.handlers.conversion.feedback import to_refinement
@@ -38,6 +39,7 @@ from service.handlers.conversion.search import (
 )
 from service.handlers.conversion.values import check_count, from_notes, invalid, most_vectors, within
 from service.handlers.judgements import JudgementHandlers
+from service.handlers.projection import Projections
 from service.handlers.request_limits import DEFAULT_CLASSIFY_K, MAX_BATCH_SEARCHES, MAX_CLASSIFY_K, MAX_PICTURES
 from service.metrics import Metrics
 from service.runtime.clock import Stopwatch
@@ -58,6 +60,7 @@ class SearchHandlers(JudgementHandlers):
 
     def __init__(self, engine: Engine, metrics: Metrics, responses: LargeResponses) -> None:
         self._engine, self._metrics, self._responses = engine, metrics, responses
+        self._projections = Projections(engine, responses)
 
     async def Search(self, request: pb.SearchRequest, caller: Principal) -> pb.SearchResponse:
         """Finds the nearest records."""
@@ -153,6 +156,10 @@ class SearchHandlers(JudgementHandlers):
         ranked.sort(key=lambda r: (r.HasField("error"), r.distance, r.index))
         return pb.RankResponse(ranked=ranked)
 
+    async def ProjectRecords(self, request: pb.ProjectRecordsRequest, caller: Principal) -> pb.ProjectRecordsResponse:
+        """Places a sample of records on a plane."""
+        return await self._projections.project(request, caller)
+
     async def _one(self, request: pb.SearchRequest, caller: Principal) -> pb.SearchResult:
         try:
             return pb.SearchResult(response=await self.Search(request, caller))
@@ -173,7 +180,9 @@ class SearchHandlers(JudgementHandlers):
         encoded_s = watch.seconds()
         score, spec = self._engine.score_of(collection), collection.spec
         max_bytes = self._responses.most_bytes * (_READ_FOR_FIELDS if request.fields else 1)
-        answer = await self._answer(collection, to_search_query(request, terms, query, score, max_bytes))
+        wanted = to_search_query(request, terms, query, score, max_bytes)
+        with translated_errors():
+            answer = await self._engine.workers.read(counted_search, collection, wanted, score)
         self._metrics.search_paths.labels(answer.path.value).inc()
         searched_s = watch.seconds()
         response = from_answer(answer)

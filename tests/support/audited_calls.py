@@ -339,6 +339,10 @@ _CASES: dict[str, Case] = {
         lambda w, n, q: q.snapshot_id not in _snapshots(w, f"g{n}"),
     ),
     "AdminService/RebuildIndex": Case(lambda w, n: admin_service_pb2.RebuildIndexRequest(collection="shared")),
+    "AdminService/SetSearchReport": Case(
+        _made("q", lambda name: admin_service_pb2.SetSearchReportRequest(collection=name, enabled=False)),
+        lambda w, n, _: not w.client.search_report(f"q{n}").enabled,
+    ),
     "AdminService/ExchangeCollections": Case(
         _exchanged, lambda w, n, _: w.client.get_collection(f"one{n}").description == f"two{n}"
     ),

@@ -36,8 +36,8 @@ class PictureBook:
         return self._access.read(lambda s: s.companion(PICTURES).holds(object_id))
 
     def counts(self) -> Dropped:
-        """What is kept now."""
-        return self._access.read(lambda s: s.companion(PICTURES).counts())
+        """What is kept now. Leaves a cold collection cold."""
+        return self._access.peek(lambda s: s.companion(PICTURES).counts())
 
     def loose(self, limit: int = 1000) -> list[str]:
         """Copies that are nobody's and can be deleted. Leaves a cold collection cold."""

@@ -6,8 +6,18 @@ from datetime import timezone
 from typing import Any
 
 from afterimage.client.calls import Call
-from afterimage.client.values import IndexStats, Snapshot, Usage
+from afterimage.client.values import (
+    IndexStats,
+    KeptOfCollection,
+    PrivacyReport,
+    Protection,
+    SearchDay,
+    SearchReport,
+    Snapshot,
+    Usage,
+)
 from afterimage.v1 import admin_service_pb2 as pb
+from afterimage.v1.collection_service_pb2 import PicturePolicy
 
 _PATIENCE_S = 3600.0  # work that grows with a collection
 
@@ -85,6 +95,47 @@ def usage() -> Call[Usage]:
             r.pictures_today, r.max_pictures_per_day, r.max_runs, r.max_requests_per_second,
             r.key_max_requests_per_second,
         ),
+    )  # fmt: skip
+
+
+def search_report(collection: str, *, days: int = 0) -> Call[SearchReport]:
+    """Returns how good the best hits of the searches in a collection were, for the last 1 to 90 days; 0: 30."""
+    request = pb.GetSearchReportRequest(collection=collection, days=days)
+    return Call("AdminService", "GetSearchReport", request, _search_report)
+
+
+def set_search_report(collection: str, *, enabled: bool) -> Call[None]:
+    """Starts or stops counting the searches in a collection. Stopping deletes the counts."""
+    request = pb.SetSearchReportRequest(collection=collection, enabled=enabled)
+    return Call("AdminService", "SetSearchReport", request, lambda _: None)
+
+
+def privacy_report() -> Call[PrivacyReport]:
+    """Returns which protections of pictures are active on the server, and what it keeps of the tenant's pictures."""
+    return Call("AdminService", "GetPrivacyReport", pb.GetPrivacyReportRequest(), _privacy_report)
+
+
+def _search_report(message: Any) -> SearchReport:
+    days = [SearchDay(d.date, d.search_count, d.without_hit_count, tuple(d.best_score_counts)) for d in message.days]
+    return SearchReport(message.enabled, tuple(days))
+
+
+def _privacy_report(message: Any) -> PrivacyReport:
+    states = pb.ProtectionState
+    return PrivacyReport(
+        tuple(
+            Protection(p.name, states.Name(p.state).removeprefix("PROTECTION_STATE_").lower(), p.detail)
+            for p in message.protections
+        ),
+        tuple(
+            KeptOfCollection(
+                c.collection, PicturePolicy.Name(c.picture_policy).removeprefix("PICTURE_POLICY_"), c.record_count,
+                c.copy_count, c.copy_bytes, c.url_count, c.snapshot_count,
+            )
+            for c in message.collections
+        ),
+        message.training_picture_count, message.model_count, message.region, message.read_audit_minutes,
+        message.approved_access_count, message.open_access_count,
     )  # fmt: skip
 
 

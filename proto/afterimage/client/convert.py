@@ -315,14 +315,17 @@ def _fill_attributes(target: Any, attributes: Mapping[str, AttributeValue]) -> N
 
 
 def _attributes(source: Mapping[str, types_pb.AttributeValue]) -> dict[str, AttributeValue]:
-    result: dict[str, AttributeValue] = {}
-    for name, value in source.items():
-        kind = value.WhichOneof("kind")
-        if kind == "list_value":
-            result[name] = tuple(value.list_value.values)
-        elif kind is not None:
-            result[name] = getattr(value, kind)
-    return result
+    values = ((name, to_value(value)) for name, value in source.items())
+    return {name: value for name, value in values if value is not None}
+
+
+def to_value(message: types_pb.AttributeValue) -> AttributeValue | None:
+    """Returns the value of an attribute; None if the message has none."""
+    kind = message.WhichOneof("kind")
+    if kind is None:
+        return None
+    value: AttributeValue = tuple(message.list_value.values) if kind == "list_value" else getattr(message, kind)
+    return value
 
 
 def _facet(message: search_pb.Facet) -> Facet:

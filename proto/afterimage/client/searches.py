@@ -17,7 +17,9 @@ from afterimage.client.values import (
     ImageSource,
     Label,
     Picture,
+    ProjectedRecord,
     RankedPicture,
+    RecordMap,
     SearchResult,
     Variant,
 )
@@ -142,6 +144,32 @@ def rank(
         pictures=[convert.picture_input(p) for p in pictures],
     )  # fmt: skip
     return Call("SearchService", "Rank", request, lambda r: [convert.to_ranked(m) for m in r.ranked])
+
+
+def project_records(
+    collection: str, *, count: int = 0, filter: str = "", seed: int | None = None, attribute: str = ""
+) -> Call[RecordMap]:
+    """Draws up to 5,000 records uniformly and places them on a plane, similar ones near each other.
+
+    - count: 0 means 1,000.
+    - seed: 0 to 2**32 - 1. The same seed gives the same map while nothing is written. None: the server chooses one.
+    - attribute: its value is returned with each record.
+    """
+    request = search_pb.ProjectRecordsRequest(
+        collection=collection, count=count, filter=filter, seed=seed, attribute=attribute
+    )
+    return Call("SearchService", "ProjectRecords", request, _record_map)
+
+
+def _record_map(message: search_pb.ProjectRecordsResponse) -> RecordMap:
+    records = [
+        ProjectedRecord(r.record_id, r.product_id, r.x, r.y, convert.to_value(r.value) if r.HasField("value") else None)
+        for r in message.records
+    ]
+    return RecordMap(
+        tuple(records), message.allowed_count, message.seed, message.kept_neighbors,
+        tuple(message.unknown_attributes), tuple(message.filter_hints),
+    )  # fmt: skip
 
 
 def _boost(boost: Boost) -> search_pb.Boost:

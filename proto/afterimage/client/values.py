@@ -374,6 +374,90 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class SearchDay:
+    """The searches of one day. date: YYYY-MM-DD, UTC. best_score_counts: 20 counts of searches by their best score,
+    from 0 to 0.05, from 0.05 to 0.1 and so on."""
+
+    date: str
+    search_count: int
+    without_hit_count: int
+    best_score_counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class SearchReport:
+    """How good the best hits of searches were. enabled: whether searches are counted. days: those with searches."""
+
+    enabled: bool
+    days: tuple[SearchDay, ...]
+
+
+@dataclass(frozen=True)
+class Protection:
+    """A protection of pictures. state: "ok", "warning" or "failed"."""
+
+    name: str
+    state: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class KeptOfCollection:
+    """What is kept of the pictures of a collection."""
+
+    collection: str
+    picture_policy: str
+    record_count: int
+    copy_count: int
+    copy_bytes: int
+    url_count: int
+    snapshot_count: int
+
+
+@dataclass(frozen=True)
+class PrivacyReport:
+    """Protections of the server, and what it keeps of the tenant's pictures. The fields are those of
+    GetPrivacyReportResponse."""
+
+    protections: tuple[Protection, ...]
+    collections: tuple[KeptOfCollection, ...]
+    training_picture_count: int
+    model_count: int
+    region: str
+    read_audit_minutes: int
+    approved_access_count: int
+    open_access_count: int
+
+
+@dataclass(frozen=True)
+class ProjectedRecord:
+    """A record on a map. x, y: -1 to 1. value: of the attribute that was asked for; None: it has none."""
+
+    record_id: str
+    product_id: str
+    x: float
+    y: float
+    value: AttributeValue | None
+
+
+@dataclass(frozen=True)
+class RecordMap:
+    """Records on a plane, similar ones near each other.
+
+    - allowed_count: records that match the filter.
+    - kept_neighbors: share of the 10 nearest records that are among the 10 nearest on the map, 0 to 1.
+    - filter_hints: warnings about the filter.
+    """
+
+    records: tuple[ProjectedRecord, ...]
+    allowed_count: int
+    seed: int
+    kept_neighbors: float
+    unknown_attributes: tuple[str, ...] = ()
+    filter_hints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Deletion:
     """What was deleted, or would be if `deleted` is false.
 

@@ -12,10 +12,11 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
+from afterimage.v1 import collection_service_pb2 as afterimage_dot_v1_dot_collection__service__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!afterimage/v1/admin_service.proto\x12\rafterimage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x01\n\x08Snapshot\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08sequence\x18\x04 \x01(\x03\x12\x14\n\x0crecord_count\x18\x05 \x01(\x03\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x12\n\nencoder_id\x18\x07 \x01(\t\x12\x1b\n\x13\x65ncoder_fingerprint\x18\x08 \x01(\t\"+\n\x15\x43reateSnapshotRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"C\n\x16\x43reateSnapshotResponse\x12)\n\x08snapshot\x18\x01 \x01(\x0b\x32\x17.afterimage.v1.Snapshot\"*\n\x14ListSnapshotsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"C\n\x15ListSnapshotsResponse\x12*\n\tsnapshots\x18\x01 \x03(\x0b\x32\x17.afterimage.v1.Snapshot\"b\n\x16RestoreSnapshotRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\x12\x0f\n\x07replace\x18\x04 \x01(\x08\"C\n\x17RestoreSnapshotResponse\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0crecord_count\x18\x02 \x01(\x03\"@\n\x15VerifySnapshotRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x02 \x01(\t\"*\n\x16VerifySnapshotResponse\x12\x10\n\x08problems\x18\x01 \x03(\t\"@\n\x15\x44\x65leteSnapshotRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x02 \x01(\t\"\x18\n\x16\x44\x65leteSnapshotResponse\"*\n\x14GetIndexStatsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"\xa6\x02\n\x15GetIndexStatsResponse\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\x12\x17\n\x0ftombstone_count\x18\x02 \x01(\x03\x12\x11\n\tbase_rows\x18\x03 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x04 \x01(\x03\x12\x10\n\x08sequence\x18\x05 \x01(\x03\x12\x16\n\x0esaved_sequence\x18\x06 \x01(\x03\x12\x13\n\x06recall\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\rrecall_sample\x18\x08 \x01(\x05\x12\x15\n\rsearch_effort\x18\t \x01(\x05\x12\x1a\n\rlearning_gain\x18\n \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07learned\x18\x0b \x01(\x08\x42\t\n\x07_recallB\x10\n\x0e_learning_gain\")\n\x13RebuildIndexRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"%\n\x14RebuildIndexResponse\x12\r\n\x05\x62uilt\x18\x01 \x01(\x08\"(\n\x12VerifyIndexRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"\'\n\x13VerifyIndexResponse\x12\x10\n\x08problems\x18\x01 \x03(\t\"\x11\n\x0fGetUsageRequest\"\xae\x02\n\x10GetUsageResponse\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x02 \x01(\x03\x12\x13\n\x0bmax_records\x18\x03 \x01(\x03\x12\x18\n\x10max_stored_bytes\x18\x04 \x01(\x03\x12\x18\n\x10\x63ollection_count\x18\x05 \x01(\x03\x12\x17\n\x0fmax_collections\x18\x06 \x01(\x03\x12\x16\n\x0epictures_today\x18\x07 \x01(\x03\x12\x1c\n\x14max_pictures_per_day\x18\x08 \x01(\x03\x12\x10\n\x08max_runs\x18\t \x01(\x03\x12\x1f\n\x17max_requests_per_second\x18\n \x01(\x01\x12#\n\x1bkey_max_requests_per_second\x18\x0b \x01(\x01\"?\n\x1a\x45xchangeCollectionsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05other\x18\x02 \x01(\t\"\x1d\n\x1b\x45xchangeCollectionsResponse2\xaf\x07\n\x0c\x41\x64minService\x12]\n\x0e\x43reateSnapshot\x12$.afterimage.v1.CreateSnapshotRequest\x1a%.afterimage.v1.CreateSnapshotResponse\x12Z\n\rListSnapshots\x12#.afterimage.v1.ListSnapshotsRequest\x1a$.afterimage.v1.ListSnapshotsResponse\x12`\n\x0fRestoreSnapshot\x12%.afterimage.v1.RestoreSnapshotRequest\x1a&.afterimage.v1.RestoreSnapshotResponse\x12]\n\x0eVerifySnapshot\x12$.afterimage.v1.VerifySnapshotRequest\x1a%.afterimage.v1.VerifySnapshotResponse\x12]\n\x0e\x44\x65leteSnapshot\x12$.afterimage.v1.DeleteSnapshotRequest\x1a%.afterimage.v1.DeleteSnapshotResponse\x12Z\n\rGetIndexStats\x12#.afterimage.v1.GetIndexStatsRequest\x1a$.afterimage.v1.GetIndexStatsResponse\x12W\n\x0cRebuildIndex\x12\".afterimage.v1.RebuildIndexRequest\x1a#.afterimage.v1.RebuildIndexResponse\x12T\n\x0bVerifyIndex\x12!.afterimage.v1.VerifyIndexRequest\x1a\".afterimage.v1.VerifyIndexResponse\x12l\n\x13\x45xchangeCollections\x12).afterimage.v1.ExchangeCollectionsRequest\x1a*.afterimage.v1.ExchangeCollectionsResponse\x12K\n\x08GetUsage\x12\x1e.afterimage.v1.GetUsageRequest\x1a\x1f.afterimage.v1.GetUsageResponseBq\n\rafterimage.v1B\x11\x41\x64minServiceProtoP\x01Z\x1a\x61\x66terimage/v1;afterimagev1\xaa\x02\rAfterimage.V1\xca\x02\rAfterimage\\V1\xea\x02\x0e\x41\x66terimage::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!afterimage/v1/admin_service.proto\x12\rafterimage.v1\x1a&afterimage/v1/collection_service.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x01\n\x08Snapshot\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08sequence\x18\x04 \x01(\x03\x12\x14\n\x0crecord_count\x18\x05 \x01(\x03\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x12\n\nencoder_id\x18\x07 \x01(\t\x12\x1b\n\x13\x65ncoder_fingerprint\x18\x08 \x01(\t\"+\n\x15\x43reateSnapshotRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"C\n\x16\x43reateSnapshotResponse\x12)\n\x08snapshot\x18\x01 \x01(\x0b\x32\x17.afterimage.v1.Snapshot\"*\n\x14ListSnapshotsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"C\n\x15ListSnapshotsResponse\x12*\n\tsnapshots\x18\x01 \x03(\x0b\x32\x17.afterimage.v1.Snapshot\"b\n\x16RestoreSnapshotRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\x12\x0f\n\x07replace\x18\x04 \x01(\x08\"C\n\x17RestoreSnapshotResponse\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0crecord_count\x18\x02 \x01(\x03\"@\n\x15VerifySnapshotRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x02 \x01(\t\"*\n\x16VerifySnapshotResponse\x12\x10\n\x08problems\x18\x01 \x03(\t\"@\n\x15\x44\x65leteSnapshotRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x02 \x01(\t\"\x18\n\x16\x44\x65leteSnapshotResponse\"*\n\x14GetIndexStatsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"\xa6\x02\n\x15GetIndexStatsResponse\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\x12\x17\n\x0ftombstone_count\x18\x02 \x01(\x03\x12\x11\n\tbase_rows\x18\x03 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x04 \x01(\x03\x12\x10\n\x08sequence\x18\x05 \x01(\x03\x12\x16\n\x0esaved_sequence\x18\x06 \x01(\x03\x12\x13\n\x06recall\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\rrecall_sample\x18\x08 \x01(\x05\x12\x15\n\rsearch_effort\x18\t \x01(\x05\x12\x1a\n\rlearning_gain\x18\n \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07learned\x18\x0b \x01(\x08\x42\t\n\x07_recallB\x10\n\x0e_learning_gain\")\n\x13RebuildIndexRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"%\n\x14RebuildIndexResponse\x12\r\n\x05\x62uilt\x18\x01 \x01(\x08\"(\n\x12VerifyIndexRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"\'\n\x13VerifyIndexResponse\x12\x10\n\x08problems\x18\x01 \x03(\t\"\x11\n\x0fGetUsageRequest\"\xae\x02\n\x10GetUsageResponse\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x02 \x01(\x03\x12\x13\n\x0bmax_records\x18\x03 \x01(\x03\x12\x18\n\x10max_stored_bytes\x18\x04 \x01(\x03\x12\x18\n\x10\x63ollection_count\x18\x05 \x01(\x03\x12\x17\n\x0fmax_collections\x18\x06 \x01(\x03\x12\x16\n\x0epictures_today\x18\x07 \x01(\x03\x12\x1c\n\x14max_pictures_per_day\x18\x08 \x01(\x03\x12\x10\n\x08max_runs\x18\t \x01(\x03\x12\x1f\n\x17max_requests_per_second\x18\n \x01(\x01\x12#\n\x1bkey_max_requests_per_second\x18\x0b \x01(\x01\"?\n\x1a\x45xchangeCollectionsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05other\x18\x02 \x01(\t\"\x1d\n\x1b\x45xchangeCollectionsResponse\":\n\x16GetSearchReportRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ys\x18\x02 \x01(\x05\"e\n\tSearchDay\x12\x0c\n\x04\x64\x61te\x18\x01 \x01(\t\x12\x14\n\x0csearch_count\x18\x02 \x01(\x03\x12\x19\n\x11without_hit_count\x18\x03 \x01(\x03\x12\x19\n\x11\x62\x65st_score_counts\x18\x04 \x03(\x03\"R\n\x17GetSearchReportResponse\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12&\n\x04\x64\x61ys\x18\x02 \x03(\x0b\x32\x18.afterimage.v1.SearchDay\"=\n\x16SetSearchReportRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\"\x19\n\x17SetSearchReportResponse\"\x19\n\x17GetPrivacyReportRequest\"Y\n\nProtection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x1e.afterimage.v1.ProtectionState\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\xc5\x01\n\x10KeptOfCollection\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x34\n\x0epicture_policy\x18\x02 \x01(\x0e\x32\x1c.afterimage.v1.PicturePolicy\x12\x14\n\x0crecord_count\x18\x03 \x01(\x03\x12\x12\n\ncopy_count\x18\x04 \x01(\x03\x12\x12\n\ncopy_bytes\x18\x05 \x01(\x03\x12\x11\n\turl_count\x18\x06 \x01(\x03\x12\x16\n\x0esnapshot_count\x18\x07 \x01(\x05\"\x9b\x02\n\x18GetPrivacyReportResponse\x12.\n\x0bprotections\x18\x01 \x03(\x0b\x32\x19.afterimage.v1.Protection\x12\x34\n\x0b\x63ollections\x18\x02 \x03(\x0b\x32\x1f.afterimage.v1.KeptOfCollection\x12\x1e\n\x16training_picture_count\x18\x03 \x01(\x03\x12\x13\n\x0bmodel_count\x18\x04 \x01(\x05\x12\x0e\n\x06region\x18\x05 \x01(\t\x12\x1a\n\x12read_audit_minutes\x18\x06 \x01(\x05\x12\x1d\n\x15\x61pproved_access_count\x18\x07 \x01(\x05\x12\x19\n\x11open_access_count\x18\x08 \x01(\x05*\x87\x01\n\x0fProtectionState\x12 \n\x1cPROTECTION_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13PROTECTION_STATE_OK\x10\x01\x12\x1c\n\x18PROTECTION_STATE_WARNING\x10\x02\x12\x1b\n\x17PROTECTION_STATE_FAILED\x10\x03\x32\xd8\t\n\x0c\x41\x64minService\x12]\n\x0e\x43reateSnapshot\x12$.afterimage.v1.CreateSnapshotRequest\x1a%.afterimage.v1.CreateSnapshotResponse\x12Z\n\rListSnapshots\x12#.afterimage.v1.ListSnapshotsRequest\x1a$.afterimage.v1.ListSnapshotsResponse\x12`\n\x0fRestoreSnapshot\x12%.afterimage.v1.RestoreSnapshotRequest\x1a&.afterimage.v1.RestoreSnapshotResponse\x12]\n\x0eVerifySnapshot\x12$.afterimage.v1.VerifySnapshotRequest\x1a%.afterimage.v1.VerifySnapshotResponse\x12]\n\x0e\x44\x65leteSnapshot\x12$.afterimage.v1.DeleteSnapshotRequest\x1a%.afterimage.v1.DeleteSnapshotResponse\x12Z\n\rGetIndexStats\x12#.afterimage.v1.GetIndexStatsRequest\x1a$.afterimage.v1.GetIndexStatsResponse\x12W\n\x0cRebuildIndex\x12\".afterimage.v1.RebuildIndexRequest\x1a#.afterimage.v1.RebuildIndexResponse\x12T\n\x0bVerifyIndex\x12!.afterimage.v1.VerifyIndexRequest\x1a\".afterimage.v1.VerifyIndexResponse\x12l\n\x13\x45xchangeCollections\x12).afterimage.v1.ExchangeCollectionsRequest\x1a*.afterimage.v1.ExchangeCollectionsResponse\x12K\n\x08GetUsage\x12\x1e.afterimage.v1.GetUsageRequest\x1a\x1f.afterimage.v1.GetUsageResponse\x12`\n\x0fGetSearchReport\x12%.afterimage.v1.GetSearchReportRequest\x1a&.afterimage.v1.GetSearchReportResponse\x12`\n\x0fSetSearchReport\x12%.afterimage.v1.SetSearchReportRequest\x1a&.afterimage.v1.SetSearchReportResponse\x12\x63\n\x10GetPrivacyReport\x12&.afterimage.v1.GetPrivacyReportRequest\x1a\'.afterimage.v1.GetPrivacyReportResponseBq\n\rafterimage.v1B\x11\x41\x64minServiceProtoP\x01Z\x1a\x61\x66terimage/v1;afterimagev1\xaa\x02\rAfterimage.V1\xca\x02\rAfterimage\\V1\xea\x02\x0e\x41\x66terimage::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -23,48 +24,68 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'afterimage.v1.admin_service
 if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['DESCRIPTOR']._options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\rafterimage.v1B\021AdminServiceProtoP\001Z\032afterimage/v1;afterimagev1\252\002\rAfterimage.V1\312\002\rAfterimage\\V1\352\002\016Afterimage::V1'
-  _globals['_SNAPSHOT']._serialized_start=86
-  _globals['_SNAPSHOT']._serialized_end=295
-  _globals['_CREATESNAPSHOTREQUEST']._serialized_start=297
-  _globals['_CREATESNAPSHOTREQUEST']._serialized_end=340
-  _globals['_CREATESNAPSHOTRESPONSE']._serialized_start=342
-  _globals['_CREATESNAPSHOTRESPONSE']._serialized_end=409
-  _globals['_LISTSNAPSHOTSREQUEST']._serialized_start=411
-  _globals['_LISTSNAPSHOTSREQUEST']._serialized_end=453
-  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_start=455
-  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_end=522
-  _globals['_RESTORESNAPSHOTREQUEST']._serialized_start=524
-  _globals['_RESTORESNAPSHOTREQUEST']._serialized_end=622
-  _globals['_RESTORESNAPSHOTRESPONSE']._serialized_start=624
-  _globals['_RESTORESNAPSHOTRESPONSE']._serialized_end=691
-  _globals['_VERIFYSNAPSHOTREQUEST']._serialized_start=693
-  _globals['_VERIFYSNAPSHOTREQUEST']._serialized_end=757
-  _globals['_VERIFYSNAPSHOTRESPONSE']._serialized_start=759
-  _globals['_VERIFYSNAPSHOTRESPONSE']._serialized_end=801
-  _globals['_DELETESNAPSHOTREQUEST']._serialized_start=803
-  _globals['_DELETESNAPSHOTREQUEST']._serialized_end=867
-  _globals['_DELETESNAPSHOTRESPONSE']._serialized_start=869
-  _globals['_DELETESNAPSHOTRESPONSE']._serialized_end=893
-  _globals['_GETINDEXSTATSREQUEST']._serialized_start=895
-  _globals['_GETINDEXSTATSREQUEST']._serialized_end=937
-  _globals['_GETINDEXSTATSRESPONSE']._serialized_start=940
-  _globals['_GETINDEXSTATSRESPONSE']._serialized_end=1234
-  _globals['_REBUILDINDEXREQUEST']._serialized_start=1236
-  _globals['_REBUILDINDEXREQUEST']._serialized_end=1277
-  _globals['_REBUILDINDEXRESPONSE']._serialized_start=1279
-  _globals['_REBUILDINDEXRESPONSE']._serialized_end=1316
-  _globals['_VERIFYINDEXREQUEST']._serialized_start=1318
-  _globals['_VERIFYINDEXREQUEST']._serialized_end=1358
-  _globals['_VERIFYINDEXRESPONSE']._serialized_start=1360
-  _globals['_VERIFYINDEXRESPONSE']._serialized_end=1399
-  _globals['_GETUSAGEREQUEST']._serialized_start=1401
-  _globals['_GETUSAGEREQUEST']._serialized_end=1418
-  _globals['_GETUSAGERESPONSE']._serialized_start=1421
-  _globals['_GETUSAGERESPONSE']._serialized_end=1723
-  _globals['_EXCHANGECOLLECTIONSREQUEST']._serialized_start=1725
-  _globals['_EXCHANGECOLLECTIONSREQUEST']._serialized_end=1788
-  _globals['_EXCHANGECOLLECTIONSRESPONSE']._serialized_start=1790
-  _globals['_EXCHANGECOLLECTIONSRESPONSE']._serialized_end=1819
-  _globals['_ADMINSERVICE']._serialized_start=1822
-  _globals['_ADMINSERVICE']._serialized_end=2765
+  _globals['_PROTECTIONSTATE']._serialized_start=2803
+  _globals['_PROTECTIONSTATE']._serialized_end=2938
+  _globals['_SNAPSHOT']._serialized_start=126
+  _globals['_SNAPSHOT']._serialized_end=335
+  _globals['_CREATESNAPSHOTREQUEST']._serialized_start=337
+  _globals['_CREATESNAPSHOTREQUEST']._serialized_end=380
+  _globals['_CREATESNAPSHOTRESPONSE']._serialized_start=382
+  _globals['_CREATESNAPSHOTRESPONSE']._serialized_end=449
+  _globals['_LISTSNAPSHOTSREQUEST']._serialized_start=451
+  _globals['_LISTSNAPSHOTSREQUEST']._serialized_end=493
+  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_start=495
+  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_end=562
+  _globals['_RESTORESNAPSHOTREQUEST']._serialized_start=564
+  _globals['_RESTORESNAPSHOTREQUEST']._serialized_end=662
+  _globals['_RESTORESNAPSHOTRESPONSE']._serialized_start=664
+  _globals['_RESTORESNAPSHOTRESPONSE']._serialized_end=731
+  _globals['_VERIFYSNAPSHOTREQUEST']._serialized_start=733
+  _globals['_VERIFYSNAPSHOTREQUEST']._serialized_end=797
+  _globals['_VERIFYSNAPSHOTRESPONSE']._serialized_start=799
+  _globals['_VERIFYSNAPSHOTRESPONSE']._serialized_end=841
+  _globals['_DELETESNAPSHOTREQUEST']._serialized_start=843
+  _globals['_DELETESNAPSHOTREQUEST']._serialized_end=907
+  _globals['_DELETESNAPSHOTRESPONSE']._serialized_start=909
+  _globals['_DELETESNAPSHOTRESPONSE']._serialized_end=933
+  _globals['_GETINDEXSTATSREQUEST']._serialized_start=935
+  _globals['_GETINDEXSTATSREQUEST']._serialized_end=977
+  _globals['_GETINDEXSTATSRESPONSE']._serialized_start=980
+  _globals['_GETINDEXSTATSRESPONSE']._serialized_end=1274
+  _globals['_REBUILDINDEXREQUEST']._serialized_start=1276
+  _globals['_REBUILDINDEXREQUEST']._serialized_end=1317
+  _globals['_REBUILDINDEXRESPONSE']._serialized_start=1319
+  _globals['_REBUILDINDEXRESPONSE']._serialized_end=1356
+  _globals['_VERIFYINDEXREQUEST']._serialized_start=1358
+  _globals['_VERIFYINDEXREQUEST']._serialized_end=1398
+  _globals['_VERIFYINDEXRESPONSE']._serialized_start=1400
+  _globals['_VERIFYINDEXRESPONSE']._serialized_end=1439
+  _globals['_GETUSAGEREQUEST']._serialized_start=1441
+  _globals['_GETUSAGEREQUEST']._serialized_end=1458
+  _globals['_GETUSAGERESPONSE']._serialized_start=1461
+  _globals['_GETUSAGERESPONSE']._serialized_end=1763
+  _globals['_EXCHANGECOLLECTIONSREQUEST']._serialized_start=1765
+  _globals['_EXCHANGECOLLECTIONSREQUEST']._serialized_end=1828
+  _globals['_EXCHANGECOLLECTIONSRESPONSE']._serialized_start=1830
+  _globals['_EXCHANGECOLLECTIONSRESPONSE']._serialized_end=1859
+  _globals['_GETSEARCHREPORTREQUEST']._serialized_start=1861
+  _globals['_GETSEARCHREPORTREQUEST']._serialized_end=1919
+  _globals['_SEARCHDAY']._serialized_start=1921
+  _globals['_SEARCHDAY']._serialized_end=2022
+  _globals['_GETSEARCHREPORTRESPONSE']._serialized_start=2024
+  _globals['_GETSEARCHREPORTRESPONSE']._serialized_end=2106
+  _globals['_SETSEARCHREPORTREQUEST']._serialized_start=2108
+  _globals['_SETSEARCHREPORTREQUEST']._serialized_end=2169
+  _globals['_SETSEARCHREPORTRESPONSE']._serialized_start=2171
+  _globals['_SETSEARCHREPORTRESPONSE']._serialized_end=2196
+  _globals['_GETPRIVACYREPORTREQUEST']._serialized_start=2198
+  _globals['_GETPRIVACYREPORTREQUEST']._serialized_end=2223
+  _globals['_PROTECTION']._serialized_start=2225
+  _globals['_PROTECTION']._serialized_end=2314
+  _globals['_KEPTOFCOLLECTION']._serialized_start=2317
+  _globals['_KEPTOFCOLLECTION']._serialized_end=2514
+  _globals['_GETPRIVACYREPORTRESPONSE']._serialized_start=2517
+  _globals['_GETPRIVACYREPORTRESPONSE']._serialized_end=2800
+  _globals['_ADMINSERVICE']._serialized_start=2941
+  _globals['_ADMINSERVICE']._serialized_end=4181
 # @@protoc_insertion_point(module_scope)

@@ -3,11 +3,13 @@
 isort:skip_file
 """
 
+from afterimage.v1 import collection_service_pb2 as _collection_service_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +20,32 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ProtectionState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ProtectionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProtectionState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PROTECTION_STATE_UNSPECIFIED: _ProtectionState.ValueType  # 0
+    PROTECTION_STATE_OK: _ProtectionState.ValueType  # 1
+    """Active."""
+    PROTECTION_STATE_WARNING: _ProtectionState.ValueType  # 2
+    """Not active, or less than it could be."""
+    PROTECTION_STATE_FAILED: _ProtectionState.ValueType  # 3
+    """Promised, and not active."""
+
+class ProtectionState(_ProtectionState, metaclass=_ProtectionStateEnumTypeWrapper):
+    """State of a protection."""
+
+PROTECTION_STATE_UNSPECIFIED: ProtectionState.ValueType  # 0
+PROTECTION_STATE_OK: ProtectionState.ValueType  # 1
+"""Active."""
+PROTECTION_STATE_WARNING: ProtectionState.ValueType  # 2
+"""Not active, or less than it could be."""
+PROTECTION_STATE_FAILED: ProtectionState.ValueType  # 3
+"""Promised, and not active."""
+Global___ProtectionState: _TypeAlias = ProtectionState  # noqa: Y015
 
 @_typing.final
 class Snapshot(_message.Message):
@@ -543,3 +571,256 @@ class ExchangeCollectionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExchangeCollectionsResponse: _TypeAlias = ExchangeCollectionsResponse  # noqa: Y015
+
+@_typing.final
+class GetSearchReportRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    days: _builtins.int
+    """Number of days up to today, 1 to 90; 0 means 30."""
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "days", b"days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSearchReportRequest: _TypeAlias = GetSearchReportRequest  # noqa: Y015
+
+@_typing.final
+class SearchDay(_message.Message):
+    """The searches of one day. Pages after the first are not counted, nor searches among `only_record_ids`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATE_FIELD_NUMBER: _builtins.int
+    SEARCH_COUNT_FIELD_NUMBER: _builtins.int
+    WITHOUT_HIT_COUNT_FIELD_NUMBER: _builtins.int
+    BEST_SCORE_COUNTS_FIELD_NUMBER: _builtins.int
+    date: _builtins.str
+    """YYYY-MM-DD, UTC."""
+    search_count: _builtins.int
+    without_hit_count: _builtins.int
+    """Searches without a hit."""
+    @_builtins.property
+    def best_score_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """20 counts: searches whose best score is from 0 to 0.05, from 0.05 to 0.1, ..., from 0.95 to 1."""
+
+    def __init__(
+        self,
+        *,
+        date: _builtins.str = ...,
+        search_count: _builtins.int = ...,
+        without_hit_count: _builtins.int = ...,
+        best_score_counts: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_score_counts", b"best_score_counts", "date", b"date", "search_count", b"search_count", "without_hit_count", b"without_hit_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchDay: _TypeAlias = SearchDay  # noqa: Y015
+
+@_typing.final
+class GetSearchReportResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENABLED_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    enabled: _builtins.bool
+    """Whether searches are counted."""
+    @_builtins.property
+    def days(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchDay]:
+        """The days with searches, in order."""
+
+    def __init__(
+        self,
+        *,
+        enabled: _builtins.bool = ...,
+        days: _abc.Iterable[Global___SearchDay] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "enabled", b"enabled"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSearchReportResponse: _TypeAlias = GetSearchReportResponse  # noqa: Y015
+
+@_typing.final
+class SetSearchReportRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    ENABLED_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    enabled: _builtins.bool
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        enabled: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "enabled", b"enabled"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetSearchReportRequest: _TypeAlias = SetSearchReportRequest  # noqa: Y015
+
+@_typing.final
+class SetSearchReportResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetSearchReportResponse: _TypeAlias = SetSearchReportResponse  # noqa: Y015
+
+@_typing.final
+class GetPrivacyReportRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPrivacyReportRequest: _TypeAlias = GetPrivacyReportRequest  # noqa: Y015
+
+@_typing.final
+class Protection(_message.Message):
+    """A protection, as `afterimage doctor --privacy` lists it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    state: Global___ProtectionState.ValueType
+    detail: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        state: Global___ProtectionState.ValueType = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "name", b"name", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Protection: _TypeAlias = Protection  # noqa: Y015
+
+@_typing.final
+class KeptOfCollection(_message.Message):
+    """What is kept of the pictures of a collection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    PICTURE_POLICY_FIELD_NUMBER: _builtins.int
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    COPY_COUNT_FIELD_NUMBER: _builtins.int
+    COPY_BYTES_FIELD_NUMBER: _builtins.int
+    URL_COUNT_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_COUNT_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    picture_policy: _collection_service_pb2.PicturePolicy.ValueType
+    record_count: _builtins.int
+    """Records, and with them vectors."""
+    copy_count: _builtins.int
+    """Copies of pictures in object storage, and their size."""
+    copy_bytes: _builtins.int
+    url_count: _builtins.int
+    """URLs of pictures."""
+    snapshot_count: _builtins.int
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        picture_policy: _collection_service_pb2.PicturePolicy.ValueType = ...,
+        record_count: _builtins.int = ...,
+        copy_count: _builtins.int = ...,
+        copy_bytes: _builtins.int = ...,
+        url_count: _builtins.int = ...,
+        snapshot_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "copy_bytes", b"copy_bytes", "copy_count", b"copy_count", "picture_policy", b"picture_policy", "record_count", b"record_count", "snapshot_count", b"snapshot_count", "url_count", b"url_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeptOfCollection: _TypeAlias = KeptOfCollection  # noqa: Y015
+
+@_typing.final
+class GetPrivacyReportResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROTECTIONS_FIELD_NUMBER: _builtins.int
+    COLLECTIONS_FIELD_NUMBER: _builtins.int
+    TRAINING_PICTURE_COUNT_FIELD_NUMBER: _builtins.int
+    MODEL_COUNT_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    READ_AUDIT_MINUTES_FIELD_NUMBER: _builtins.int
+    APPROVED_ACCESS_COUNT_FIELD_NUMBER: _builtins.int
+    OPEN_ACCESS_COUNT_FIELD_NUMBER: _builtins.int
+    training_picture_count: _builtins.int
+    """Pictures of training sets, and own models."""
+    model_count: _builtins.int
+    region: _builtins.str
+    """Where the tenant's data must be; empty: not set."""
+    read_audit_minutes: _builtins.int
+    """Interval at which reads are recorded in the audit log; 0: they are not."""
+    approved_access_count: _builtins.int
+    """Access of operators that is approved now, or waits for an answer."""
+    open_access_count: _builtins.int
+    @_builtins.property
+    def protections(self) -> _containers.RepeatedCompositeFieldContainer[Global___Protection]: ...
+    @_builtins.property
+    def collections(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeptOfCollection]:
+        """The first 1,000 collections by name."""
+
+    def __init__(
+        self,
+        *,
+        protections: _abc.Iterable[Global___Protection] | None = ...,
+        collections: _abc.Iterable[Global___KeptOfCollection] | None = ...,
+        training_picture_count: _builtins.int = ...,
+        model_count: _builtins.int = ...,
+        region: _builtins.str = ...,
+        read_audit_minutes: _builtins.int = ...,
+        approved_access_count: _builtins.int = ...,
+        open_access_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_access_count", b"approved_access_count", "collections", b"collections", "model_count", b"model_count", "open_access_count", b"open_access_count", "protections", b"protections", "read_audit_minutes", b"read_audit_minutes", "region", b"region", "training_picture_count", b"training_picture_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPrivacyReportResponse: _TypeAlias = GetPrivacyReportResponse  # noqa: Y015

@@ -65,6 +65,21 @@ class AdminServiceStub(object):
                 request_serializer=afterimage_dot_v1_dot_admin__service__pb2.GetUsageRequest.SerializeToString,
                 response_deserializer=afterimage_dot_v1_dot_admin__service__pb2.GetUsageResponse.FromString,
                 )
+        self.GetSearchReport = channel.unary_unary(
+                '/afterimage.v1.AdminService/GetSearchReport',
+                request_serializer=afterimage_dot_v1_dot_admin__service__pb2.GetSearchReportRequest.SerializeToString,
+                response_deserializer=afterimage_dot_v1_dot_admin__service__pb2.GetSearchReportResponse.FromString,
+                )
+        self.SetSearchReport = channel.unary_unary(
+                '/afterimage.v1.AdminService/SetSearchReport',
+                request_serializer=afterimage_dot_v1_dot_admin__service__pb2.SetSearchReportRequest.SerializeToString,
+                response_deserializer=afterimage_dot_v1_dot_admin__service__pb2.SetSearchReportResponse.FromString,
+                )
+        self.GetPrivacyReport = channel.unary_unary(
+                '/afterimage.v1.AdminService/GetPrivacyReport',
+                request_serializer=afterimage_dot_v1_dot_admin__service__pb2.GetPrivacyReportRequest.SerializeToString,
+                response_deserializer=afterimage_dot_v1_dot_admin__service__pb2.GetPrivacyReportResponse.FromString,
+                )
 
 
 class AdminServiceServicer(object):
@@ -142,6 +157,28 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSearchReport(self, request, context):
+        """Returns how good the best hits of the searches in a collection were, by day. Counts alone. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetSearchReport(self, request, context):
+        """Starts or stops the report of a collection. Stopping deletes its counts. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPrivacyReport(self, request, context):
+        """Returns which protections of pictures are active on this server, and what it keeps of the tenant's pictures. Safe to
+        retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -194,6 +231,21 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.GetUsage,
                     request_deserializer=afterimage_dot_v1_dot_admin__service__pb2.GetUsageRequest.FromString,
                     response_serializer=afterimage_dot_v1_dot_admin__service__pb2.GetUsageResponse.SerializeToString,
+            ),
+            'GetSearchReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSearchReport,
+                    request_deserializer=afterimage_dot_v1_dot_admin__service__pb2.GetSearchReportRequest.FromString,
+                    response_serializer=afterimage_dot_v1_dot_admin__service__pb2.GetSearchReportResponse.SerializeToString,
+            ),
+            'SetSearchReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetSearchReport,
+                    request_deserializer=afterimage_dot_v1_dot_admin__service__pb2.SetSearchReportRequest.FromString,
+                    response_serializer=afterimage_dot_v1_dot_admin__service__pb2.SetSearchReportResponse.SerializeToString,
+            ),
+            'GetPrivacyReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPrivacyReport,
+                    request_deserializer=afterimage_dot_v1_dot_admin__service__pb2.GetPrivacyReportRequest.FromString,
+                    response_serializer=afterimage_dot_v1_dot_admin__service__pb2.GetPrivacyReportResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -373,5 +425,56 @@ class AdminService(object):
         return grpc.experimental.unary_unary(request, target, '/afterimage.v1.AdminService/GetUsage',
             afterimage_dot_v1_dot_admin__service__pb2.GetUsageRequest.SerializeToString,
             afterimage_dot_v1_dot_admin__service__pb2.GetUsageResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetSearchReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/afterimage.v1.AdminService/GetSearchReport',
+            afterimage_dot_v1_dot_admin__service__pb2.GetSearchReportRequest.SerializeToString,
+            afterimage_dot_v1_dot_admin__service__pb2.GetSearchReportResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def SetSearchReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/afterimage.v1.AdminService/SetSearchReport',
+            afterimage_dot_v1_dot_admin__service__pb2.SetSearchReportRequest.SerializeToString,
+            afterimage_dot_v1_dot_admin__service__pb2.SetSearchReportResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetPrivacyReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/afterimage.v1.AdminService/GetPrivacyReport',
+            afterimage_dot_v1_dot_admin__service__pb2.GetPrivacyReportRequest.SerializeToString,
+            afterimage_dot_v1_dot_admin__service__pb2.GetPrivacyReportResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

@@ -55,6 +55,14 @@ class AdminServiceStub:
     """Atomically exchanges the names of two collections. Not idempotent: a second call exchanges them back."""
     GetUsage: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetUsageRequest, _admin_service_pb2.GetUsageResponse]
     """Returns the tenant's limits and usage. Safe to retry."""
+    GetSearchReport: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetSearchReportRequest, _admin_service_pb2.GetSearchReportResponse]
+    """Returns how good the best hits of the searches in a collection were, by day. Counts alone. Safe to retry."""
+    SetSearchReport: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetSearchReportRequest, _admin_service_pb2.SetSearchReportResponse]
+    """Starts or stops the report of a collection. Stopping deletes its counts. Idempotent."""
+    GetPrivacyReport: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetPrivacyReportRequest, _admin_service_pb2.GetPrivacyReportResponse]
+    """Returns which protections of pictures are active on this server, and what it keeps of the tenant's pictures. Safe to
+    retry.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -83,6 +91,14 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Atomically exchanges the names of two collections. Not idempotent: a second call exchanges them back."""
     GetUsage: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetUsageRequest, _admin_service_pb2.GetUsageResponse]  # type: ignore[assignment]
     """Returns the tenant's limits and usage. Safe to retry."""
+    GetSearchReport: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetSearchReportRequest, _admin_service_pb2.GetSearchReportResponse]  # type: ignore[assignment]
+    """Returns how good the best hits of the searches in a collection were, by day. Counts alone. Safe to retry."""
+    SetSearchReport: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetSearchReportRequest, _admin_service_pb2.SetSearchReportResponse]  # type: ignore[assignment]
+    """Starts or stops the report of a collection. Stopping deletes its counts. Idempotent."""
+    GetPrivacyReport: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetPrivacyReportRequest, _admin_service_pb2.GetPrivacyReportResponse]  # type: ignore[assignment]
+    """Returns which protections of pictures are active on this server, and what it keeps of the tenant's pictures. Safe to
+    retry.
+    """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Administration of a tenant: snapshots of collections, and their index. Scope of all calls: admin."""
@@ -168,5 +184,31 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.GetUsageResponse, _abc.Awaitable[_admin_service_pb2.GetUsageResponse]]:
         """Returns the tenant's limits and usage. Safe to retry."""
+
+    @_abc_1.abstractmethod
+    def GetSearchReport(
+        self,
+        request: _admin_service_pb2.GetSearchReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.GetSearchReportResponse, _abc.Awaitable[_admin_service_pb2.GetSearchReportResponse]]:
+        """Returns how good the best hits of the searches in a collection were, by day. Counts alone. Safe to retry."""
+
+    @_abc_1.abstractmethod
+    def SetSearchReport(
+        self,
+        request: _admin_service_pb2.SetSearchReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.SetSearchReportResponse, _abc.Awaitable[_admin_service_pb2.SetSearchReportResponse]]:
+        """Starts or stops the report of a collection. Stopping deletes its counts. Idempotent."""
+
+    @_abc_1.abstractmethod
+    def GetPrivacyReport(
+        self,
+        request: _admin_service_pb2.GetPrivacyReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.GetPrivacyReportResponse, _abc.Awaitable[_admin_service_pb2.GetPrivacyReportResponse]]:
+        """Returns which protections of pictures are active on this server, and what it keeps of the tenant's pictures. Safe to
+        retry.
+        """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

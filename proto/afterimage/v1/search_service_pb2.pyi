@@ -1609,3 +1609,119 @@ class ClearFeedbackResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClearFeedbackResponse: _TypeAlias = ClearFeedbackResponse  # noqa: Y015
+
+@_typing.final
+class ProjectRecordsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    filter: _builtins.str
+    count: _builtins.int
+    """Number of records: 1 to 5,000; 0 means 1,000."""
+    seed: _builtins.int
+    """The same seed draws the same records and gives the same map, while nothing is written. If absent, the server chooses
+    one.
+    """
+    attribute: _builtins.str
+    """Name of an attribute whose value is returned with each record."""
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        count: _builtins.int = ...,
+        seed: _builtins.int | None = ...,
+        attribute: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "seed", b"seed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "attribute", b"attribute", "collection", b"collection", "count", b"count", "filter", b"filter", "seed", b"seed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+
+Global___ProjectRecordsRequest: _TypeAlias = ProjectRecordsRequest  # noqa: Y015
+
+@_typing.final
+class ProjectedRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_ID_FIELD_NUMBER: _builtins.int
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    X_FIELD_NUMBER: _builtins.int
+    Y_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    record_id: _builtins.str
+    product_id: _builtins.str
+    x: _builtins.float
+    """-1 to 1, in one scale for both. The middle of the map is at 0, 0. Only nearness has a meaning, not the direction."""
+    y: _builtins.float
+    @_builtins.property
+    def value(self) -> _types_pb2.AttributeValue:
+        """Absent if the record does not have the attribute."""
+
+    def __init__(
+        self,
+        *,
+        record_id: _builtins.str = ...,
+        product_id: _builtins.str = ...,
+        x: _builtins.float = ...,
+        y: _builtins.float = ...,
+        value: _types_pb2.AttributeValue | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["product_id", b"product_id", "record_id", b"record_id", "value", b"value", "x", b"x", "y", b"y"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProjectedRecord: _TypeAlias = ProjectedRecord  # noqa: Y015
+
+@_typing.final
+class ProjectRecordsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    ALLOWED_COUNT_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    KEPT_NEIGHBORS_FIELD_NUMBER: _builtins.int
+    UNKNOWN_ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    FILTER_HINTS_FIELD_NUMBER: _builtins.int
+    allowed_count: _builtins.int
+    """Number of records that match the filter."""
+    seed: _builtins.int
+    kept_neighbors: _builtins.float
+    """Share of the 10 nearest records of each that are among its 10 nearest on the map, 0 to 1. Says how far to trust the
+    map; 1 for up to 11 records.
+    """
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProjectedRecord]: ...
+    @_builtins.property
+    def unknown_attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names in the filter that no record has, and warnings about the filter."""
+
+    @_builtins.property
+    def filter_hints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[Global___ProjectedRecord] | None = ...,
+        allowed_count: _builtins.int = ...,
+        seed: _builtins.int = ...,
+        kept_neighbors: _builtins.float = ...,
+        unknown_attributes: _abc.Iterable[_builtins.str] | None = ...,
+        filter_hints: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_count", b"allowed_count", "filter_hints", b"filter_hints", "kept_neighbors", b"kept_neighbors", "records", b"records", "seed", b"seed", "unknown_attributes", b"unknown_attributes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProjectRecordsResponse: _TypeAlias = ProjectRecordsResponse  # noqa: Y015

@@ -66,6 +66,11 @@ class SearchServiceStub(object):
                 request_serializer=afterimage_dot_v1_dot_search__service__pb2.ClearFeedbackRequest.SerializeToString,
                 response_deserializer=afterimage_dot_v1_dot_search__service__pb2.ClearFeedbackResponse.FromString,
                 )
+        self.ProjectRecords = channel.unary_unary(
+                '/afterimage.v1.SearchService/ProjectRecords',
+                request_serializer=afterimage_dot_v1_dot_search__service__pb2.ProjectRecordsRequest.SerializeToString,
+                response_deserializer=afterimage_dot_v1_dot_search__service__pb2.ProjectRecordsResponse.FromString,
+                )
 
 
 class SearchServiceServicer(object):
@@ -147,6 +152,13 @@ class SearchServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ProjectRecords(self, request, context):
+        """Draws records uniformly and places them on a plane, so that records that look alike are near each other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -199,6 +211,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.ClearFeedback,
                     request_deserializer=afterimage_dot_v1_dot_search__service__pb2.ClearFeedbackRequest.FromString,
                     response_serializer=afterimage_dot_v1_dot_search__service__pb2.ClearFeedbackResponse.SerializeToString,
+            ),
+            'ProjectRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProjectRecords,
+                    request_deserializer=afterimage_dot_v1_dot_search__service__pb2.ProjectRecordsRequest.FromString,
+                    response_serializer=afterimage_dot_v1_dot_search__service__pb2.ProjectRecordsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -379,5 +396,22 @@ class SearchService(object):
         return grpc.experimental.unary_unary(request, target, '/afterimage.v1.SearchService/ClearFeedback',
             afterimage_dot_v1_dot_search__service__pb2.ClearFeedbackRequest.SerializeToString,
             afterimage_dot_v1_dot_search__service__pb2.ClearFeedbackResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ProjectRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/afterimage.v1.SearchService/ProjectRecords',
+            afterimage_dot_v1_dot_search__service__pb2.ProjectRecordsRequest.SerializeToString,
+            afterimage_dot_v1_dot_search__service__pb2.ProjectRecordsResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

@@ -61,6 +61,8 @@ class SearchServiceStub:
     """Returns the sums of AddFeedback. Scope: admin."""
     ClearFeedback: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.ClearFeedbackRequest, _search_service_pb2.ClearFeedbackResponse]
     """Deletes the sums of AddFeedback. Idempotent. Scope: delete."""
+    ProjectRecords: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.ProjectRecordsRequest, _search_service_pb2.ProjectRecordsResponse]
+    """Draws records uniformly and places them on a plane, so that records that look alike are near each other."""
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
@@ -95,6 +97,8 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """Returns the sums of AddFeedback. Scope: admin."""
     ClearFeedback: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ClearFeedbackRequest, _search_service_pb2.ClearFeedbackResponse]  # type: ignore[assignment]
     """Deletes the sums of AddFeedback. Idempotent. Scope: delete."""
+    ProjectRecords: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ProjectRecordsRequest, _search_service_pb2.ProjectRecordsResponse]  # type: ignore[assignment]
+    """Draws records uniformly and places them on a plane, so that records that look alike are near each other."""
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     """Similarity search, and what people say of its results. Query pictures are encoded and deleted. The calls are safe to
@@ -186,5 +190,13 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_search_service_pb2.ClearFeedbackResponse, _abc.Awaitable[_search_service_pb2.ClearFeedbackResponse]]:
         """Deletes the sums of AddFeedback. Idempotent. Scope: delete."""
+
+    @_abc_1.abstractmethod
+    def ProjectRecords(
+        self,
+        request: _search_service_pb2.ProjectRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.ProjectRecordsResponse, _abc.Awaitable[_search_service_pb2.ProjectRecordsResponse]]:
+        """Draws records uniformly and places them on a plane, so that records that look alike are near each other."""
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

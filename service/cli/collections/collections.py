@@ -11,6 +11,7 @@ import typer
 
 from afterimage.client import Client
 from service.cli.collections.migrate import exchange, migrate
+from service.cli.collections.reports import searches
 from service.cli.connection import with_client
 from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_json, print_table
 
@@ -163,3 +164,4 @@ def delete(
 
 collections.command("migrate")(migrate)
 collections.command("exchange")(exchange)
+collections.command("searches")(searches)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from afterimage.client import Client, Patch, Record
+from service.cli.collections.reports import map_
 from service.cli.connection import with_client
 from service.cli.output import (
     CommandError,
@@ -92,6 +93,9 @@ def sample(
     print_table(["record", "product", "updated", "attributes"], rows)
     print(f"{len(drawn.records)} of {drawn.allowed_count}; --seed {drawn.seed} draws them again")
     print_hints(drawn.filter_hints)
+
+
+records.command("map")(map_)
 
 
 @records.command("update")

@@ -86,16 +86,20 @@ def to_attributes(source: Mapping[str, types_pb.AttributeValue]) -> dict[str, At
 def from_attributes(attributes: Attributes, target: Mapping[str, types_pb.AttributeValue]) -> None:
     """Writes attributes into a message's map."""
     for name, value in attributes.items():
-        entry = target[name]
-        if isinstance(value, bool):
-            entry.bool_value = value
-        elif isinstance(value, str):
-            entry.string_value = value
-        elif isinstance(value, tuple):
-            entry.list_value.values.extend(value)
-            entry.list_value.SetInParent()
-        else:
-            entry.number_value = value
+        from_attribute(value, target[name])
+
+
+def from_attribute(value: AttributeValue, message: types_pb.AttributeValue) -> None:
+    """Writes the value of an attribute into a message."""
+    if isinstance(value, bool):
+        message.bool_value = value
+    elif isinstance(value, str):
+        message.string_value = value
+    elif isinstance(value, tuple):
+        message.list_value.values.extend(value)
+        message.list_value.SetInParent()
+    else:
+        message.number_value = value
 
 
 def to_region(message: types_pb.Region) -> Region:

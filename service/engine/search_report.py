@@ -1,0 +1,40 @@
+"""Searches that are counted by day and by how good their best hit was, so that an owner sees what is not found."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import date, timedelta
+
+from index import TALLY_BINS, Collection, SearchAnswer, SearchQuery, StoreUnavailable
+from service.encoder.manifest import ScoreSpec
+from service.runtime.clock import now_ms
+
+_DAY_MS = 86_400_000
+_FIRST = date(1970, 1, 1)
+
+
+def counted_search(collection: Collection, query: SearchQuery, score: ScoreSpec) -> SearchAnswer:
+    """Searches and counts the search. Later pages and searches among named records are not counted. For threads."""
+    answer = collection.search(query)
+    if not query.offset and query.only_record_ids is None:
+        with contextlib.suppress(StoreUnavailable):  # closed meanwhile: the answer is good all the same
+            collection.count_search(today(), best_bin(answer, score))
+    return answer
+
+
+def best_bin(answer: SearchAnswer, score: ScoreSpec) -> int | None:
+    """The bin of the best score among the hits, 0 to TALLY_BINS - 1; None without a hit."""
+    distances = [hit.distance for group in answer.groups for hit in group]
+    if not distances:
+        return None
+    return min(int(score.score(min(distances)) * TALLY_BINS), TALLY_BINS - 1)
+
+
+def today() -> int:
+    """Days since 1970-01-01, UTC."""
+    return now_ms() // _DAY_MS
+
+
+def date_of(day: int) -> str:
+    """A day as YYYY-MM-DD."""
+    return (_FIRST + timedelta(days=day)).isoformat()
