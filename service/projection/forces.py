@@ -17,6 +17,7 @@ Points = NDArray[np.floating[Any]]
 _Waves = NDArray[np.complexfloating[Any, Any]]
 _CELL = 0.5  # width of a cell, where the push of a point falls to a half at distance 1
 _MOST_CELLS = 120  # on a side
+_FEW = 600
 _CORNERS = np.array([(0, 0), (0, 1), (1, 0), (1, 1)])
 
 
@@ -30,9 +31,10 @@ def pull(points: Points, ties: Ties) -> Points:
 class Push:
     """The push of all points. Keeps the transformed kernels of the last grid."""
 
-    def __init__(self, cell: float = _CELL) -> None:
-        """cell: width of the cells, as long as they are not too many. Smaller ones are slower and more exact."""
-        self._least = cell
+    def __init__(self, cell: float = _CELL, few: int = _FEW) -> None:
+        """cell: width of the cells, as long as they are not too many. few: up to how many points are compared with each
+        other instead, which is exact and faster then."""
+        self._least, self._few = cell, few
         self._grid: tuple[int, float] = 0, 0.0
         self._near: _Waves = np.zeros((0, 0), np.complex64)
         self._far = self._near
@@ -40,6 +42,9 @@ class Push:
 
     def __call__(self, points: Points) -> Points:
         """The force on each point, (n, 2), in the same measure as `pull`."""
+        return _push_of_few(points) if len(points) <= self._few else self._by_grid(points)
+
+    def _by_grid(self, points: Points) -> Points:
         low = points.min(axis=0)
         span = float((points.max(axis=0) - low).max())
         cell = max(self._least, span / _MOST_CELLS)
@@ -72,6 +77,15 @@ class Push:
         kernel = (1 / (1 + steps[:, None] ** 2 + steps**2)).astype(np.float32)
         self._own = 1 / (1 + (((_CORNERS[:, None] - _CORNERS) * cell) ** 2).sum(axis=2))
         self._grid, self._far, self._near = (side, cell), np.fft.rfft2(kernel), np.fft.rfft2(kernel**2)
+
+
+def _push_of_few(points: Points) -> Points:
+    norms = np.einsum("ij,ij->i", points, points)
+    near = 1 / (1 + np.maximum(norms[:, None] + norms - 2 * (points @ points.T), 0))
+    np.fill_diagonal(near, 0)
+    total = max(float(near.sum(dtype=np.float64)), 1e-12)
+    near *= near
+    return np.asarray((points * near.sum(axis=1, keepdims=True) - near @ points) / np.float32(total))
 
 
 def _summed(places: NDArray[np.int64], values: Points, count: int) -> Points:

@@ -46,8 +46,8 @@ def test_ties_are_symmetric_and_each_point_has_as_many_as_the_perplexity_says() 
     assert (tied.weights > 0).sum() == len(tied.first)
 
 
-@settings(max_examples=15)
-@given(st.integers(2, 60), st.floats(0.01, 60), st.integers(0, 2**32 - 1))
+@settings(max_examples=12)
+@given(st.integers(2, 60), st.floats(0.05, 2), st.integers(0, 2**32 - 1))
 def test_forces_are_those_of_the_plain_sums(count: int, spread: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     points = rng.normal(0, spread, (count, 2))
@@ -62,10 +62,9 @@ def test_forces_are_those_of_the_plain_sums(count: int, spread: float, seed: int
     np.testing.assert_allclose(pull(points, Ties(first, second, weights)), pulled, rtol=1e-4, atol=1e-6)
     np.fill_diagonal(near, 0)
     pushed = (near[..., None] ** 2 * apart).sum(axis=1) / near.sum()
-    largest = np.abs(pushed).max()
-    np.testing.assert_allclose(Push()(points), pushed, atol=0.2 * largest)
-    if spread < 3:
-        np.testing.assert_allclose(Push(0.1)(points), pushed, atol=0.02 * largest)
+    size = np.sqrt((pushed**2).mean())
+    for push, error in ((Push(), 1e-4), (Push(few=0), 0.3), (Push(cell=0.1, few=0), 0.03)):
+        assert np.sqrt(((push(points) - pushed) ** 2).mean()) < error * size
 
 
 def test_a_map_keeps_neighbours_far_better_than_the_principal_plane_and_says_how_well() -> None:
@@ -77,7 +76,7 @@ def test_a_map_keeps_neighbours_far_better_than_the_principal_plane_and_says_how
     centred = vectors - vectors.mean(axis=0)
     plane = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
     in_plane = sum(len(a & b) for a, b in zip(wanted, neighbours_by_hand(plane, 10), strict=True)) / 4000
-    assert kept > 0.5 > 1.5 * in_plane
+    assert kept > 0.75 > 1.2 * in_plane
 
 
 def test_groups_that_are_apart_stay_apart() -> None:
