@@ -71,6 +71,9 @@ if typing.TYPE_CHECKING:
         QuotaExceeded,
         RecordExists,
         RecordNotFound,
+        SavedSearchExists,
+        SavedSearchMoved,
+        SavedSearchNotFound,
         SnapshotDamaged,
         SnapshotNotFound,
         StaleEpoch,
@@ -97,9 +100,11 @@ if typing.TYPE_CHECKING:
         Vector,
         WriteResult,
     )
+    from index.types.saved_searches import SavedSearch
     from index.types.sources import Failure, Mark, SourceBatch
     from index.types.tally import TALLY_BINS, TALLY_DAYS, SearchDay, SearchTally
     from index.vectors.ann.centering import CenteringTransform
+    from index.vectors.filters.parameters import ParameterValue, check_filter, fill_filter, filter_parameters
     from index.vectors.filters.syntax import MAX_FILTER_BYTES, filter_fields
     from index.vectors.local import LocalVectorIndexes
     from index.vectors.snapshots.manifest import purpose_of
@@ -154,6 +159,7 @@ __all__ = [
     "Origin",
     "Outcome",
     "OutcomeUnknown",
+    "ParameterValue",
     "PassedOver",
     "PictureDigests",
     "PicturePolicy",
@@ -168,6 +174,10 @@ __all__ = [
     "Region",
     "Repair",
     "RepairStep",
+    "SavedSearch",
+    "SavedSearchExists",
+    "SavedSearchMoved",
+    "SavedSearchNotFound",
     "ScanStrategy",
     "SearchAnswer",
     "SearchDay",
@@ -196,13 +206,16 @@ __all__ = [
     "attributes_from_json",
     "attributes_to_json",
     "check_attribute_name",
+    "check_filter",
     "check_id",
     "check_pages",
     "check_record",
     "check_region",
     "deep_faults",
     "file_faults",
+    "fill_filter",
     "filter_fields",
+    "filter_parameters",
     "lost_by",
     "new_uid",
     "normalised",
@@ -252,8 +265,9 @@ _MODULES = {
     "types.errors": (
         "AfterimageIndexError", "AnswerTooLarge", "CollectionExists", "CollectionNotFound", "DataFault",
         "DigestMoved", "DirectoryLocked", "FilterSyntaxError", "InvalidInput", "OutcomeUnknown",
-        "QuotaExceeded", "RecordExists", "RecordNotFound", "SnapshotDamaged", "SnapshotNotFound", "StaleEpoch",
-        "StoreDamaged", "StoreUnavailable", "UnsupportedFormat", "WrongKey",
+        "QuotaExceeded", "RecordExists", "RecordNotFound", "SavedSearchExists", "SavedSearchMoved",
+        "SavedSearchNotFound", "SnapshotDamaged", "SnapshotNotFound", "StaleEpoch", "StoreDamaged",
+        "StoreUnavailable", "UnsupportedFormat", "WrongKey",
     ),
     "types.boosts": ("Boost", "Decay", "NumberFactor", "Side"),
     "types.facets": ("NumberRange",),
@@ -265,9 +279,11 @@ _MODULES = {
         "UNLIMITED_BYTES", "Attributes", "AttributeValue", "Outcome", "RecordPage", "RecordPatch",
         "RecordWrite", "Region", "StoredRecord", "Vector", "WriteResult",
     ),
+    "types.saved_searches": ("SavedSearch",),
     "types.sources": ("Failure", "Mark", "SourceBatch"),
     "types.tally": ("TALLY_BINS", "TALLY_DAYS", "SearchDay", "SearchTally"),
     "vectors.ann.centering": ("CenteringTransform",),
+    "vectors.filters.parameters": ("ParameterValue", "check_filter", "fill_filter", "filter_parameters"),
     "vectors.filters.syntax": ("MAX_FILTER_BYTES", "filter_fields"),
     "vectors.local": ("LocalVectorIndexes",),
     "vectors.snapshots.manifest": ("purpose_of",),

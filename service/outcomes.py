@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from index import AfterimageIndexError, Collection
+from index import AfterimageIndexError, Collection, SavedSearch, SavedSearchNotFound
 from service.audit.log import OpenAct
 from service.encoder.manifest import OWN_PREFIX
 from service.engine.engine import Engine
@@ -37,6 +37,8 @@ class States:
         self._looks: dict[str, Callable[[str, OpenAct], bool | None]] = {
             "collection.create": self._collection_created, "collection.delete": self._collection_deleted,
             "search_report.set": self._report_set,
+            "saved_search.create": self._search_saved, "saved_search.update": self._search_saved,
+            "saved_search.restore": self._search_saved, "saved_search.delete": self._saved_search_deleted,
             "snapshot.create": self._snapshot_created, "snapshot.delete": self._snapshot_deleted,
             "snapshot.restore": self._snapshot_restored, "training_set.create": self._set_created,
             "model.train": self._training_begun, "model.publish": self._model_there,
@@ -69,6 +71,20 @@ class States:
     def _report_set(self, uid: str, act: OpenAct) -> bool | None:
         found = self._collection(uid, str(act.details["collection"]))
         return None if found is None else found.search_tally().enabled == act.details["enabled"]
+
+    def _search_saved(self, uid: str, act: OpenAct) -> bool | None:
+        newest = self._newest(uid, act)
+        return newest is not None and _since(newest.saved_ms, act)
+
+    def _saved_search_deleted(self, uid: str, act: OpenAct) -> bool:
+        return self._newest(uid, act) is None
+
+    def _newest(self, uid: str, act: OpenAct) -> SavedSearch | None:
+        found = self._collection(uid, str(act.details["collection"]))
+        try:
+            return None if found is None else found.saved_searches.get(str(act.details["saved_search"]))
+        except SavedSearchNotFound:
+            return None
 
     def _snapshot_created(self, uid: str, act: OpenAct) -> bool | None:
         found = self._collection(uid, str(act.details["collection"]))

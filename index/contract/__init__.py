@@ -9,12 +9,15 @@ from index.contract.changes import ChangeSink, StagedChanges
 from index.contract.companions import (
     FEEDBACK,
     PICTURES,
+    SAVED_SEARCHES,
     SOURCES,
     Companion,
     FeedbackReads,
     FeedbackWrites,
     PictureReads,
     PictureWrites,
+    SavedSearchReads,
+    SavedSearchWrites,
     SourceReads,
     SourceWrites,
 )
@@ -37,6 +40,7 @@ from index.contract.vector_index import (
 __all__ = [
     "FEEDBACK",
     "PICTURES",
+    "SAVED_SEARCHES",
     "SOURCES",
     "BackupSet",
     "Capabilities",
@@ -53,6 +57,8 @@ __all__ = [
     "RecordTransaction",
     "RecordWriter",
     "RowGroup",
+    "SavedSearchReads",
+    "SavedSearchWrites",
     "Selection",
     "SourceReads",
     "SourceWrites",

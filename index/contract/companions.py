@@ -1,5 +1,5 @@
 """What a store keeps beside its records, in the same transactions: kept pictures, sources of a synchronisation, and
-people's feedback.
+people's feedback, and saved searches.
 
 `RecordStore.companion` and `RecordTransaction.companion` hand out the two halves of a companion: its reads, and its
 writes within a transaction. Order, durability, visibility and errors are those of the store.
@@ -14,6 +14,7 @@ from typing import Generic, Protocol, TypeVar
 from index.types.companions import Copies, Dropped, KeptPicture, Origin, PicturePolicy
 from index.types.feedback import FeedbackSums
 from index.types.record import WriteResult
+from index.types.saved_searches import SavedSearch
 from index.types.sources import Failure, Mark, SourceBatch
 
 R = TypeVar("R")
@@ -131,6 +132,34 @@ class FeedbackWrites(Protocol):
         """Deletes the sums. Returns how many judged records they were of."""
 
 
+class SavedSearchReads(Protocol):
+    """The saved searches of a collection."""
+
+    def one(self, name: str, version: int = 0) -> SavedSearch:
+        """A version; 0: the newest. Raises SavedSearchNotFound."""
+
+    def page(self, after: str, limit: int) -> list[SavedSearch]:
+        """The newest versions of the names above `after`, in order of names."""
+
+    def versions(self, name: str) -> list[SavedSearch]:
+        """All kept versions, newest first. Raises SavedSearchNotFound."""
+
+
+class SavedSearchWrites(Protocol):
+    """Changes of saved searches."""
+
+    def create(self, name: str, content: bytes, now_ms: int) -> SavedSearch:
+        """Keeps a search under a new name. Raises SavedSearchExists or QuotaExceeded."""
+
+    def update(self, name: str, content: bytes, etag: str, now_ms: int) -> SavedSearch:
+        """Makes a new version, and drops the oldest of too many. etag: of the version that is meant; empty: any. Raises
+        SavedSearchNotFound, SavedSearchMoved or QuotaExceeded."""
+
+    def delete(self, name: str, etag: str) -> int:
+        """Deletes a name with all versions. Returns how many. Raises SavedSearchNotFound or SavedSearchMoved."""
+
+
 PICTURES: Companion[PictureReads, PictureWrites] = Companion("pictures")
 SOURCES: Companion[SourceReads, SourceWrites] = Companion("sources")
 FEEDBACK: Companion[FeedbackReads, FeedbackWrites] = Companion("feedback")
+SAVED_SEARCHES: Companion[SavedSearchReads, SavedSearchWrites] = Companion("saved_searches")

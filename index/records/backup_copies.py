@@ -62,7 +62,8 @@ def _copy_rows(source: Connection, target: Connection, extensions: Extensions) -
     migrate(source, migrations(extensions), "the snapshot")
     migrate(target, migrations(extensions), "the collection database")
     target.execute("BEGIN IMMEDIATE")
-    for table in ("meta", "records", "tombstones", "learnt"):  # the tables of extensions stay where they are
+    carried = [table for extension in extensions for table in extension.carried]
+    for table in ("meta", "records", "tombstones", "learnt", *carried):  # other tables stay where they are
         target.execute(f"DELETE FROM {table}")  # noqa: S608
         rows = source.execute(f"SELECT * FROM {table}")  # noqa: S608
         marks = ",".join("?" * len(rows.description))

@@ -17,6 +17,9 @@ AfterimageIndexError
 ├── StoreUnavailable          the disk refused a read or a write; nothing of a write was acknowledged
 │   ├── StoreDamaged          pages of a database fail their checks; `index verify` names them
 │   └── OutcomeUnknown        the disk failed at the commit: the write may stand after the next opening
+├── SavedSearchNotFound       no saved search has this name, or no such version
+├── SavedSearchExists
+├── SavedSearchMoved          the saved search is not in the version that the change was meant for
 ├── SnapshotNotFound          no kept snapshot has this id
 └── SnapshotDamaged           a snapshot failed its checks; a derived one is set aside and rebuilt
 """
@@ -67,7 +70,7 @@ class CollectionNotFound(AfterimageIndexError):
 
 
 class QuotaExceeded(AfterimageIndexError):
-    """The tenant may not store more. `what` says of what: records or bytes."""
+    """The tenant may not store more. `what` says of what: records, bytes, collections or saved_searches."""
 
     def __init__(self, what: str, message: str) -> None:
         super().__init__(message)
@@ -116,6 +119,18 @@ class StoreDamaged(StoreUnavailable):
 
 class OutcomeUnknown(StoreUnavailable):
     """The disk failed while a write was made durable: the write may be there after the next opening, or not."""
+
+
+class SavedSearchNotFound(AfterimageIndexError):
+    """No saved search has this name, or it has no such version."""
+
+
+class SavedSearchExists(AfterimageIndexError):
+    """A saved search of this name exists."""
+
+
+class SavedSearchMoved(AfterimageIndexError):
+    """The saved search was changed since the caller read it."""
 
 
 class SnapshotNotFound(AfterimageIndexError):

@@ -132,6 +132,31 @@ DELETE_COLLECTION = _forced(
         **({"snapshots": r.snapshot_count} if q.with_snapshots else {}),
     },
 )
+
+
+def _saved(request: Any) -> Details:
+    return {"collection": _short(request.collection), "saved_search": _short(request.saved_search.name)}
+
+
+def _saved_version(request: Any, response: Any) -> Details:
+    made = response.saved_search
+    return {"collection": request.collection, "saved_search": made.name, "version": made.version}
+
+
+def _named_saved(request: Any) -> Details:
+    return {"collection": _short(request.collection), "saved_search": _short(request.name)}
+
+
+CREATE_SAVED_SEARCH = _change("saved_search.create", _saved, _saved_version)
+UPDATE_SAVED_SEARCH = _change("saved_search.update", _saved, _saved_version)
+RESTORE_SAVED_SEARCH = _change(
+    "saved_search.restore",
+    lambda q: {**_named_saved(q), "version": q.version},
+    lambda q, r: {**_saved_version(q, r), "restored": q.version},
+)
+DELETE_SAVED_SEARCH = _change(
+    "saved_search.delete", _named_saved, lambda q, r: {**_named_saved(q), "versions": r.version_count}
+)
 DELETE_RECORDS = _forced(
     "records.delete",
     _named("collection"),

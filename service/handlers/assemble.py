@@ -17,6 +17,7 @@ from service.handlers.erasure import ErasureHandlers
 from service.handlers.pictures import PictureHandlers
 from service.handlers.records import RecordHandlers
 from service.handlers.reports import Reports, ReportSources
+from service.handlers.saved_searches import SavedSearchHandlers
 from service.handlers.search import SearchHandlers
 from service.handlers.server_info import ServerInfoHandlers
 from service.handlers.sync import SyncHandlers
@@ -52,6 +53,7 @@ def handlers_of(parts: Dependencies, version: str, max_message_bytes: int) -> di
         "CollectionService": CollectionHandlers(engine),
         "RecordService": RecordHandlers(engine, engine.metrics, responses),
         "SearchService": SearchHandlers(engine, engine.metrics, responses),
+        "SavedSearchService": SavedSearchHandlers(engine),
         "ServerInfoService": ServerInfoHandlers(engine, version, max_message_bytes),
         "AdminService": AdminHandlers(engine, parts.sync, Reports(engine, parts.reports)),
         "SyncService": SyncHandlers(parts.sync),

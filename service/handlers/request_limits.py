@@ -50,6 +50,11 @@ MAX_DISTANCE: Final = 2.0
 MAX_SCORE: Final = 1.0
 MAX_WEIGHT: Final = 1000.0
 
+# Saved searches
+MAX_PARAMETERS: Final = 32
+DEFAULT_SAVED_K: Final = 10
+MAX_VERSION: Final = 2**62
+
 # Training, links and audit
 MAX_BATCH_EXAMPLES: Final = 100
 DEFAULT_LINK_MINUTES: Final = 10

@@ -41,6 +41,7 @@ from service.handlers.conversion.values import check_count, from_notes, invalid,
 from service.handlers.judgements import JudgementHandlers
 from service.handlers.projection import Projections
 from service.handlers.request_limits import DEFAULT_CLASSIFY_K, MAX_BATCH_SEARCHES, MAX_CLASSIFY_K, MAX_PICTURES
+from service.handlers.saved_searches import fill_in_saved
 from service.metrics import Metrics
 from service.runtime.clock import Stopwatch
 from service.runtime.concurrency import gather_bounded
@@ -64,6 +65,12 @@ class SearchHandlers(JudgementHandlers):
 
     async def Search(self, request: pb.SearchRequest, caller: Principal) -> pb.SearchResponse:
         """Finds the nearest records."""
+        version = await fill_in_saved(self._engine, request, caller)
+        response = await self._searched(request, caller)
+        response.saved_search_version = version
+        return response
+
+    async def _searched(self, request: pb.SearchRequest, caller: Principal) -> pb.SearchResponse:
         check_search(request)
         terms = to_terms(request.query)
         vector_bytes = 0

@@ -20,6 +20,7 @@ from afterimage.v1 import (
     erasure_service_pb2,
     picture_service_pb2,
     record_service_pb2,
+    saved_search_service_pb2,
     search_service_pb2,
     sync_service_pb2,
     training_service_pb2,
@@ -47,6 +48,7 @@ _MODULES = (
     erasure_service_pb2,
     picture_service_pb2,
     record_service_pb2,
+    saved_search_service_pb2,
     search_service_pb2,
     sync_service_pb2,
     training_service_pb2,
@@ -225,6 +227,16 @@ def _run_of(state: RunState, request: Callable[[str], Any]) -> Callable[[World, 
     return lambda w, n: request(w.run(n, state))
 
 
+def _saved(world: World, number: int) -> str:
+    name = f"s{number}"
+    world.client.create_saved_search("shared", name, {"k": 5})
+    return name
+
+
+def _versions(world: World, number: int) -> int:
+    return len(world.client.saved_search_versions("shared", f"s{number}"))
+
+
 _EXPORTED: dict[str, Any] = {"include_vectors": True}
 _HALF = [search_service_pb2.QueryTerm(record_id="1", weight=1.0)]
 
@@ -272,6 +284,28 @@ _CASES: dict[str, Case] = {
     "SearchService/ClearFeedback": Case(
         lambda w, n: search_service_pb2.ClearFeedbackRequest(collection=_judged(w, n)),
         lambda w, n, q: not w.client.get_feedback(q.collection).liked.count,
+    ),
+    "SavedSearchService/CreateSavedSearch": Case(
+        lambda w, n: saved_search_service_pb2.CreateSavedSearchRequest(
+            collection="shared", saved_search=saved_search_service_pb2.SavedSearch(name=f"new{n}")
+        ),
+        lambda w, n, _: f"new{n}" in [s.name for s in w.client.saved_searches("shared")],
+    ),
+    "SavedSearchService/UpdateSavedSearch": Case(
+        lambda w, n: saved_search_service_pb2.UpdateSavedSearchRequest(
+            collection="shared", saved_search=saved_search_service_pb2.SavedSearch(name=_saved(w, n))
+        ),
+        lambda w, n, _: _versions(w, n) > 1,
+    ),
+    "SavedSearchService/RestoreSavedSearch": Case(
+        lambda w, n: saved_search_service_pb2.RestoreSavedSearchRequest(
+            collection="shared", name=_saved(w, n), version=1
+        ),
+        lambda w, n, _: _versions(w, n) > 1,
+    ),
+    "SavedSearchService/DeleteSavedSearch": Case(
+        lambda w, n: saved_search_service_pb2.DeleteSavedSearchRequest(collection="shared", name=_saved(w, n)),
+        lambda w, n, q: q.name not in [s.name for s in w.client.saved_searches("shared")],
     ),
     "PictureService/GetPictureLink": Case(
         lambda w, n: picture_service_pb2.GetPictureLinkRequest(collection="copies", record_id="1")

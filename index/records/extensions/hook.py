@@ -77,6 +77,7 @@ class Extension(ABC):
     - `columns`: the columns of the table of records that the extension owns.
     - `returning`: name of a table of records that were taken out and can come back. It has the columns record_id and
       row_id. Empty: there is none.
+    - `carried`: tables that a copy for another tenant keeps: nothing in them is keyed, or leads to what stays behind.
     - `lost`: names of what is lost if only vectors and attributes can be saved, in the plural, for operators.
     """
 
@@ -84,6 +85,7 @@ class Extension(ABC):
     migrations: ClassVar[Mapping[int, str]] = {}
     columns: tuple[str, ...] = ()
     returning: str = ""
+    carried: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
 
     @abstractmethod

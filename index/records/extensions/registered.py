@@ -16,6 +16,8 @@ from index.records.extensions.kept_pictures import lost_by
 from index.records.extensions.picture_book import PictureBook
 from index.records.extensions.picture_digests import PictureDigests, digest_key
 from index.records.extensions.pictures import Pictures
+from index.records.extensions.saved_search_book import SavedSearchBook
+from index.records.extensions.saved_searches import SavedSearches
 from index.records.extensions.source_records import SourceRecords
 from index.records.extensions.sources import Sources
 from index.records.sqlite_stores import SqliteRecordStores
@@ -24,9 +26,18 @@ from index.types.collection import CollectionSpec
 from index.types.companions import Dropped, Origin, PicturePolicy
 from index.types.record import Region
 
-__all__ = ["EXTENSIONS", "FeedbackBook", "PictureBook", "PictureDigests", "SourceRecords", "lost_by", "record_stores"]
+__all__ = [
+    "EXTENSIONS",
+    "FeedbackBook",
+    "PictureBook",
+    "PictureDigests",
+    "SavedSearchBook",
+    "SourceRecords",
+    "lost_by",
+    "record_stores",
+]
 T = TypeVar("T")
-EXTENSIONS = Extensions(Sources(), Pictures(), Feedback())
+EXTENSIONS = Extensions(Sources(), Pictures(), Feedback(), SavedSearches())
 
 
 def record_stores() -> SqliteRecordStores:
@@ -55,6 +66,11 @@ class CollectionCompanions:
     def sourced(self) -> SourceRecords:
         """The records that follow a source, for catalogue synchronisation."""
         return SourceRecords(self._access)
+
+    @property
+    def saved_searches(self) -> SavedSearchBook:
+        """Its saved searches."""
+        return SavedSearchBook(self._access)
 
     @property
     def picture_digests(self) -> PictureDigests:

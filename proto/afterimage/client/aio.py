@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import grpc
 
-from afterimage.client import admin, calls, catalogues, judgements, kept, oversight, searches, training
+from afterimage.client import admin, calls, catalogues, judgements, kept, oversight, saved_searches, searches, training
 from afterimage.client.arguments import made
 from afterimage.client.batches import Outbox, Remembering
 from afterimage.client.calls import Call
@@ -20,7 +20,7 @@ from afterimage.client.errors import AfterimageError, from_rpc_error
 from afterimage.client.methods import async_method, async_sleep
 from afterimage.client.retry import RetryPolicy
 from afterimage.client.training import ExampleResult, NewExample, Training
-from afterimage.client.values import Collection, DuplicateGroup, NewRecord, Progress, Record, RecordResult
+from afterimage.client.values import Collection, DuplicateGroup, NewRecord, Progress, Record, RecordResult, SavedSearch
 
 T = TypeVar("T")
 
@@ -86,6 +86,13 @@ class AsyncClient:
     get_feedback = async_method(judgements.get_feedback)
     clear_feedback = async_method(judgements.clear_feedback)
     project_records = async_method(searches.project_records)
+    create_saved_search = async_method(saved_searches.create_saved_search)
+    update_saved_search = async_method(saved_searches.update_saved_search)
+    get_saved_search = async_method(saved_searches.get_saved_search)
+    list_saved_searches_page = async_method(saved_searches.list_saved_searches_page)
+    saved_search_versions = async_method(saved_searches.saved_search_versions)
+    restore_saved_search = async_method(saved_searches.restore_saved_search)
+    delete_saved_search = async_method(saved_searches.delete_saved_search)
     server_info = async_method(calls.server_info)
     create_snapshot = async_method(admin.create_snapshot)
     list_snapshots = async_method(admin.list_snapshots)
@@ -167,6 +174,16 @@ class AsyncClient:
             )
             for record in page:
                 yield record
+            if not token:
+                return
+
+    async def saved_searches(self, collection: str) -> AsyncIterator[SavedSearch]:
+        """Yields the saved searches of a collection, ordered by name."""
+        token = ""
+        while True:
+            page, token = await self.list_saved_searches_page(collection, token)
+            for saved in page:
+                yield saved
             if not token:
                 return
 

@@ -210,6 +210,7 @@ def to_search_result(message: search_pb.SearchResponse) -> SearchResult:
         tuple(PassedOver(p.record_id, p.distance, p.similar_to) for p in message.passed_over),
         message.passed_over_total,
         message.search_id,
+        message.saved_search_version,
     )
 
 
@@ -326,6 +327,23 @@ def to_value(message: types_pb.AttributeValue) -> AttributeValue | None:
         return None
     value: AttributeValue = tuple(message.list_value.values) if kind == "list_value" else getattr(message, kind)
     return value
+
+
+def attribute_value(field: str, value: AttributeValue) -> types_pb.AttributeValue:
+    """Returns the message of one value. Raises InvalidArgument."""
+    holder = records_pb.RecordInput()
+    _fill_attributes(holder.attributes, {field: value})
+    return holder.attributes[field]
+
+
+def to_attribute_value(message: types_pb.AttributeValue) -> AttributeValue:
+    """Returns a value."""
+    return _attributes({"value": message})["value"]
+
+
+def fill_parameters(target: Any, parameters: Mapping[str, AttributeValue]) -> None:
+    """Writes the parameters of a saved search into a message's map. Raises InvalidArgument."""
+    _fill_attributes(target, parameters)
 
 
 def _facet(message: search_pb.Facet) -> Facet:

@@ -37,11 +37,11 @@ def search(
     collection: str,
     query: convert.Query,
     *,
-    k: int = 10,
+    k: int | None = None,
     offset: int = 0,
     filter: str = "",
     group_by: str = "",
-    group_size: int = 1,
+    group_size: int | None = None,
     max_distance: float | None = None,
     min_score: float | None = None,
     exclude_record_ids: Sequence[str] = (),
@@ -58,10 +58,16 @@ def search(
     boost_cap: float | None = None,
     feedback: Feedback | None = None,
     with_search_id: bool = False,
+    saved_search: str = "",
+    saved_search_version: int = 0,
+    parameters: Mapping[str, str | float | bool] | None = None,
+    saved_search_without: Sequence[str] = (),
     timeout_s: float | None = None,
 ) -> Call[SearchResult]:
     """Returns the records nearest to a picture (bytes), a Term, or several weighted Terms.
 
+    - k: number of hits or groups; None: that of the saved search, or 10.
+    - group_size: hits per group; None: that of the saved search, or 1.
     - only_record_ids: the records to search, up to 1,000, each of which is compared; empty: all.
     - facets: attributes whose values are counted, and ranges of numbers such as "price[0,50,100]".
     - facet_over: "matching" (the default): all records that match the filter; "hits": those of the result.
@@ -73,10 +79,14 @@ def search(
       weight 1.
     - feedback: what was liked and disliked of earlier hits.
     - with_search_id: return a `search_id`, which stands for the query in the next rounds.
+    - saved_search: name of a saved search, whose options hold where none are given here. Both filters must match.
+    - parameters: values of what its filters contain as `$name`.
+    - saved_search_without: options of it to leave out, such as ["filter"].
     """
     request = search_pb.SearchRequest(
-        collection=collection, query=convert.query_terms(query), k=k, offset=offset, filter=filter,
-        group_by=group_by, group_size=group_size, fields=checked_texts("fields", fields),
+        collection=collection, query=convert.query_terms(query), offset=offset, filter=filter,
+        k=k if k is not None else 0 if saved_search else 10, group_by=group_by, group_size=group_size or 0,
+        fields=checked_texts("fields", fields),
         exclude_record_ids=checked_texts("exclude_record_ids", exclude_record_ids),
         only_record_ids=checked_texts("only_record_ids", only_record_ids),
         include_vectors=include_vectors, max_distance=max_distance, min_score=min_score,
@@ -84,7 +94,11 @@ def search(
         facet_over=convert.facet_over(facet_over), order_by=order_by,
         boosts=[_boost(b) for b in boosts], boost_cap=boost_cap, with_search_id=with_search_id,
         feedback=None if feedback is None else feedback_message(feedback),
+        saved_search=saved_search,
+        saved_search_version=saved_search_version,
+        saved_search_without=checked_texts("saved_search_without", saved_search_without),
     )  # fmt: skip
+    convert.fill_parameters(request.parameters, parameters or {})
     return Call("SearchService", "Search", request, convert.to_search_result, timeout_s=timeout_s)
 
 
@@ -189,3 +203,18 @@ def _boost(boost: Boost) -> search_pb.Boost:
         decay=_DECAYS[boost.decay], side=_SIDES[boost.side],
     )  # fmt: skip
     return search_pb.Boost(weight=boost.weight, number=number)
+
+
+def boost_value(message: search_pb.Boost) -> Boost:
+    """Returns the boost of a message."""
+    if message.WhichOneof("factor") != "number":
+        return Boost(message.weight, message.filter)
+    number = message.number
+    decay = next((name for name, value in _DECAYS.items() if value == number.decay), "gauss")
+    side = next((name for name, value in _SIDES.items() if value == number.side), "both")
+    return Boost(message.weight, "", number.attribute, number.origin, number.scale, number.offset, decay, side)
+
+
+def facet_over_name(value: search_pb.FacetOver.ValueType) -> str:
+    """Returns the name of what facets count; empty: unspecified."""
+    return {search_pb.FACET_OVER_MATCHING: "matching", search_pb.FACET_OVER_HITS: "hits"}.get(value, "")

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import grpc
 
-from afterimage.client import admin, calls, catalogues, judgements, kept, oversight, searches, training
+from afterimage.client import admin, calls, catalogues, judgements, kept, oversight, saved_searches, searches, training
 from afterimage.client.arguments import made
 from afterimage.client.batches import Outbox, Remembering
 from afterimage.client.calls import Call
@@ -23,7 +23,7 @@ from afterimage.client.errors import AfterimageError, from_rpc_error
 from afterimage.client.methods import sync_method, sync_sleep
 from afterimage.client.retry import RetryPolicy
 from afterimage.client.training import ExampleResult, NewExample, Training
-from afterimage.client.values import Collection, DuplicateGroup, NewRecord, Progress, Record, RecordResult
+from afterimage.client.values import Collection, DuplicateGroup, NewRecord, Progress, Record, RecordResult, SavedSearch
 
 T = TypeVar("T")
 
@@ -86,6 +86,13 @@ class Client:
     get_feedback = sync_method(judgements.get_feedback)
     clear_feedback = sync_method(judgements.clear_feedback)
     project_records = sync_method(searches.project_records)
+    create_saved_search = sync_method(saved_searches.create_saved_search)
+    update_saved_search = sync_method(saved_searches.update_saved_search)
+    get_saved_search = sync_method(saved_searches.get_saved_search)
+    list_saved_searches_page = sync_method(saved_searches.list_saved_searches_page)
+    saved_search_versions = sync_method(saved_searches.saved_search_versions)
+    restore_saved_search = sync_method(saved_searches.restore_saved_search)
+    delete_saved_search = sync_method(saved_searches.delete_saved_search)
     server_info = sync_method(calls.server_info)
     create_snapshot = sync_method(admin.create_snapshot)
     list_snapshots = sync_method(admin.list_snapshots)
@@ -164,6 +171,15 @@ class Client:
                 include_vectors=include_vectors,
                 order_by=order_by,
             )
+            yield from page
+            if not token:
+                return
+
+    def saved_searches(self, collection: str) -> Iterator[SavedSearch]:
+        """Yields the saved searches of a collection, ordered by name."""
+        token = ""
+        while True:
+            page, token = self.list_saved_searches_page(collection, token)
             yield from page
             if not token:
                 return

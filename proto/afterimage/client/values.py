@@ -242,6 +242,7 @@ class SearchResult:
     - filter_hints: warnings about the filter.
     - passed_over: with `diversity`, nearer records that gave way; at most 100 of the `passed_over_total`.
     - search_id: with `with_search_id`, stands for the query in a `Term` for an hour.
+    - saved_search_version: of the saved search that was used; 0: none.
     """
 
     hits: tuple[Hit, ...]
@@ -263,6 +264,7 @@ class SearchResult:
     passed_over: tuple[PassedOver, ...] = ()
     passed_over_total: int = 0
     search_id: str = field(default="", repr=False)
+    saved_search_version: int = 0
 
 
 @dataclass(frozen=True)
@@ -301,6 +303,31 @@ class Variant:
 
     collection: str
     options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SearchParameter:
+    """A value that a saved search takes. type: string, number or boolean. default: None: each search must give one."""
+
+    type: str = "string"
+    default: str | float | bool | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class SavedSearch:
+    """A version of a saved search. options: arguments of `search`, such as {"k": 20}. hints: warnings about its
+    filters, when it has just been saved."""
+
+    name: str
+    options: Mapping[str, object]
+    parameters: Mapping[str, SearchParameter]
+    description: str
+    version: int
+    etag: str
+    create_time: datetime
+    update_time: datetime
+    hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

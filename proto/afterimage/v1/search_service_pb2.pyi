@@ -362,6 +362,27 @@ class SearchRequest(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ParametersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _types_pb2.AttributeValue: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _types_pb2.AttributeValue | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     COLLECTION_FIELD_NUMBER: _builtins.int
     QUERY_FIELD_NUMBER: _builtins.int
     K_FIELD_NUMBER: _builtins.int
@@ -385,6 +406,10 @@ class SearchRequest(_message.Message):
     BOOST_CAP_FIELD_NUMBER: _builtins.int
     FEEDBACK_FIELD_NUMBER: _builtins.int
     WITH_SEARCH_ID_FIELD_NUMBER: _builtins.int
+    SAVED_SEARCH_FIELD_NUMBER: _builtins.int
+    SAVED_SEARCH_VERSION_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    SAVED_SEARCH_WITHOUT_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     k: _builtins.int
     """Number of hits, or of groups if `group_by` is set: 1 to 1,000."""
@@ -424,6 +449,12 @@ class SearchRequest(_message.Message):
     """Maximum that all boosts add or subtract together: above 0, up to 2. If absent, there is none."""
     with_search_id: _builtins.bool
     """Return `search_id`."""
+    saved_search: _builtins.str
+    """Name of a saved search of the collection, whose fields hold where this request does not set them (docs/saved-searches.md).
+    Both filters must match, and the excluded records of both are excluded. If no `k` is set, it is 10.
+    """
+    saved_search_version: _builtins.int
+    """Version of the saved search; 0: the newest."""
     @_builtins.property
     def query(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueryTerm]:
         """1 to 16 terms. At least one must have a positive weight."""
@@ -465,6 +496,14 @@ class SearchRequest(_message.Message):
     def feedback(self) -> Global___Feedback:
         """"More like this, less like that": what was liked and disliked so far."""
 
+    @_builtins.property
+    def parameters(self) -> _containers.MessageMap[_builtins.str, _types_pb2.AttributeValue]:
+        """Values of the parameters of the saved search: strings, numbers or booleans."""
+
+    @_builtins.property
+    def saved_search_without(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields of the saved search to leave out, such as `filter` or `diversity`."""
+
     def __init__(
         self,
         *,
@@ -491,10 +530,14 @@ class SearchRequest(_message.Message):
         boost_cap: _builtins.float | None = ...,
         feedback: Global___Feedback | None = ...,
         with_search_id: _builtins.bool = ...,
+        saved_search: _builtins.str = ...,
+        saved_search_version: _builtins.int = ...,
+        parameters: _abc.Mapping[_builtins.str, _types_pb2.AttributeValue] | None = ...,
+        saved_search_without: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_boost_cap", b"_boost_cap", "_max_distance", b"_max_distance", "_min_score", b"_min_score", "boost_cap", b"boost_cap", "feedback", b"feedback", "max_distance", b"max_distance", "min_score", b"min_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_boost_cap", b"_boost_cap", "_max_distance", b"_max_distance", "_min_score", b"_min_score", "boost_cap", b"boost_cap", "boosts", b"boosts", "collection", b"collection", "diversity", b"diversity", "emphasis", b"emphasis", "exact", b"exact", "exclude_record_ids", b"exclude_record_ids", "facet_over", b"facet_over", "facets", b"facets", "feedback", b"feedback", "fields", b"fields", "filter", b"filter", "group_by", b"group_by", "group_size", b"group_size", "include_vectors", b"include_vectors", "k", b"k", "max_distance", b"max_distance", "min_score", b"min_score", "offset", b"offset", "only_record_ids", b"only_record_ids", "order_by", b"order_by", "query", b"query", "with_search_id", b"with_search_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_boost_cap", b"_boost_cap", "_max_distance", b"_max_distance", "_min_score", b"_min_score", "boost_cap", b"boost_cap", "boosts", b"boosts", "collection", b"collection", "diversity", b"diversity", "emphasis", b"emphasis", "exact", b"exact", "exclude_record_ids", b"exclude_record_ids", "facet_over", b"facet_over", "facets", b"facets", "feedback", b"feedback", "fields", b"fields", "filter", b"filter", "group_by", b"group_by", "group_size", b"group_size", "include_vectors", b"include_vectors", "k", b"k", "max_distance", b"max_distance", "min_score", b"min_score", "offset", b"offset", "only_record_ids", b"only_record_ids", "order_by", b"order_by", "parameters", b"parameters", "query", b"query", "saved_search", b"saved_search", "saved_search_version", b"saved_search_version", "saved_search_without", b"saved_search_without", "with_search_id", b"with_search_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__boost_cap: _TypeAlias = _typing.Literal["boost_cap"]  # noqa: Y015
     _WhichOneofArgType__boost_cap: _TypeAlias = _typing.Literal["_boost_cap", b"_boost_cap"]  # noqa: Y015
@@ -780,6 +823,7 @@ class SearchResponse(_message.Message):
     PASSED_OVER_FIELD_NUMBER: _builtins.int
     PASSED_OVER_TOTAL_FIELD_NUMBER: _builtins.int
     SEARCH_ID_FIELD_NUMBER: _builtins.int
+    SAVED_SEARCH_VERSION_FIELD_NUMBER: _builtins.int
     allowed_count: _builtins.int
     """Number of live records that match the filter and are among `only_record_ids`, if that is set. Excluded records, and
     records beyond the limits, count as well.
@@ -801,6 +845,8 @@ class SearchResponse(_message.Message):
     picture again. Valid for an hour. The server keeps nothing: the id holds the query vector, sealed with the tenant's
     key.
     """
+    saved_search_version: _builtins.int
+    """Version of the saved search that was used; 0 if there was none."""
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
         """Nearest first, unless `diversity`, `order_by` or `boosts` is set. Equal distances are ordered by the time of the last write. Empty if
@@ -862,10 +908,11 @@ class SearchResponse(_message.Message):
         passed_over: _abc.Iterable[Global___PassedOver] | None = ...,
         passed_over_total: _builtins.int = ...,
         search_id: _builtins.str = ...,
+        saved_search_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["index_time", b"index_time", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_count", b"allowed_count", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "facets", b"facets", "filter_hints", b"filter_hints", "groups", b"groups", "hits", b"hits", "index_time", b"index_time", "learned_order", b"learned_order", "notes", b"notes", "passed_over", b"passed_over", "passed_over_total", b"passed_over_total", "path", b"path", "regions_used", b"regions_used", "search_id", b"search_id", "sequence", b"sequence", "timings", b"timings", "unknown_attributes", b"unknown_attributes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_count", b"allowed_count", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "facets", b"facets", "filter_hints", b"filter_hints", "groups", b"groups", "hits", b"hits", "index_time", b"index_time", "learned_order", b"learned_order", "notes", b"notes", "passed_over", b"passed_over", "passed_over_total", b"passed_over_total", "path", b"path", "regions_used", b"regions_used", "saved_search_version", b"saved_search_version", "search_id", b"search_id", "sequence", b"sequence", "timings", b"timings", "unknown_attributes", b"unknown_attributes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,12 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from afterimage.client import Boost, Client, Facet, Feedback, Hit, NumberRange, Region, SearchResult, Term
+from afterimage.client import Client, Facet, Feedback, Hit, NumberRange, Region, SearchResult, Term
 from service.cli.collections.pictures import find_files
+from service.cli.collections.search_options import parse_boosts, parse_emphasis, parse_parameters
 from service.cli.connection import with_client
 from service.cli.output import CommandError, Exit, JsonFlag, format_attributes, print_hints, print_json, print_table
-
-_DECAYS = ("linear", "exponential", "gauss")
 
 
 @with_client
@@ -23,11 +22,13 @@ def search(
     collection: str,
     picture: Annotated[Path | None, typer.Argument(help="Query picture, or use --id.")] = None,
     record_id: Annotated[str, typer.Option("--id", help="Record to search with.")] = "",
-    k: Annotated[int, typer.Option("-k", "--k", help="Number of hits, or groups, to return: 1 to 1000.")] = 10,
+    k: Annotated[
+        int | None, typer.Option("-k", "--k", help="Number of hits, or groups, to return: 1 to 1000. [default: 10]")
+    ] = None,
     offset: Annotated[int, typer.Option(help="Number of hits to skip.")] = 0,
     filter_: Annotated[str, typer.Option("--filter", help='For example: color = "red" AND price < 50')] = "",
     group_by: Annotated[str, typer.Option(help="product_id: one group per product.")] = "",
-    group_size: Annotated[int, typer.Option(help="Hits per group.")] = 1,
+    group_size: Annotated[int | None, typer.Option(help="Hits per group. [default: 1]")] = None,
     max_distance: Annotated[float | None, typer.Option(help="Maximum distance (0 to 2).")] = None,
     min_score: Annotated[float | None, typer.Option(help="Minimum score (0 to 1).")] = None,
     emphasis: Annotated[
@@ -44,10 +45,16 @@ def search(
     facet: Annotated[
         list[str] | None, typer.Option(help="Count values: color, or price[0,50,100]; may be repeated.")
     ] = None,
-    facet_over: Annotated[str, typer.Option(help="What --facet counts: matching or hits.")] = "matching",
+    facet_over: Annotated[str, typer.Option(help="What --facet counts: matching (the default) or hits.")] = "",
     only: Annotated[list[str] | None, typer.Option(help="Search only this record; may be repeated.")] = None,
     like: Annotated[list[str] | None, typer.Option(help="More like this record; may be repeated.")] = None,
     dislike: Annotated[list[str] | None, typer.Option(help="Less like this record; may be repeated.")] = None,
+    saved: Annotated[str, typer.Option(help="Saved search to use; other options override its own.")] = "",
+    saved_version: Annotated[int, typer.Option(help="Version of the saved search; 0: the newest.")] = 0,
+    param: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the saved search; may be repeated.")] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Option of the saved search to leave out; may be repeated.")
+    ] = None,
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (PNG) of the hits.")] = None,
     pictures: Annotated[Path | None, typer.Option(help="Folder with pictures named by record id, for --sheet.")] = None,
     json: JsonFlag = False,
@@ -58,6 +65,8 @@ def search(
 
     With more weight on colour: afterimage search shoes query.jpg --emphasis colour=4
 
+    With a saved search: afterimage search shoes query.jpg --saved other-brand --param brand=Alba
+
     Popular ones first: afterimage search shoes query.jpg --boost '0.2 sold:linear:1000:500:more'
     """
     if (picture is None) == (not record_id):
@@ -65,9 +74,11 @@ def search(
     term = Term(record_id=record_id) if picture is None else Term(image=_read(picture), region=_region(region))
     found = client.search(
         collection, term, k=k, offset=offset, filter=filter_, group_by=group_by, group_size=group_size,
-        max_distance=max_distance, min_score=min_score, emphasis=_emphasis(emphasis or []), only_record_ids=only or (),
-        diversity=diversity, order_by=order_by, facets=facet or (), facet_over=facet_over,
-        boosts=[_boost(b) for b in boost or ()], boost_cap=boost_cap,
+        max_distance=max_distance, min_score=min_score, emphasis=parse_emphasis(emphasis or []),
+        only_record_ids=only or (), diversity=diversity, order_by=order_by, facets=facet or (), facet_over=facet_over,
+        boosts=parse_boosts(boost or ()), boost_cap=boost_cap, saved_search=saved,
+        saved_search_version=saved_version, parameters=_parameters_of(client, collection, saved, saved_version, param),
+        saved_search_without=without or (),
         feedback=Feedback(tuple(like or ()), tuple(dislike or ())) if like or dislike else None,
     )  # fmt: skip
     hits = [*found.hits, *(h for g in found.groups for h in g.hits)]
@@ -120,6 +131,7 @@ def _as_json(found: SearchResult, hits: Sequence[Hit]) -> dict[str, Any]:
             if found.passed_over
             else {}
         ),
+        **({"saved_search_version": found.saved_search_version} if found.saved_search_version else {}),
         "encoder_id": found.encoder_id,
         "encoder_fingerprint": found.encoder_fingerprint,
         "sequence": found.sequence,
@@ -148,38 +160,23 @@ def _hit(hit: Hit) -> dict[str, Any]:
     return fields
 
 
+def _parameters_of(
+    client: Client, collection: str, saved: str, version: int, given: Sequence[str] | None
+) -> dict[str, str | float | bool]:
+    """The parameters, with the types that the saved search declares."""
+    found = parse_parameters(given or ())
+    if not found or not saved:
+        return found
+    declared = client.get_saved_search(collection, saved, version=version).parameters
+    texts = dict(option.split("=", 1) for option in given or ())
+    return {n: texts[n] if n in declared and declared[n].type == "string" else v for n, v in found.items()}
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}", code=Exit.USAGE) from error
-
-
-def _emphasis(options: Sequence[str]) -> dict[str, float]:
-    weights = {}
-    for option in options:
-        name, _, weight = option.partition("=")
-        try:
-            weights[name] = float(weight)
-        except ValueError:
-            raise CommandError(f"--emphasis {option!r}: not BLOCK=WEIGHT", code=Exit.USAGE) from None
-    return weights
-
-
-def _boost(option: str) -> Boost:
-    weight, _, rest = option.strip().partition(" ")
-    parts = rest.strip().split(":")
-    try:
-        if len(parts) in (4, 5) and parts[1] in _DECAYS:
-            side = parts[4] if len(parts) == 5 else "both"
-            origin, scale = float(parts[2]), float(parts[3])
-            return Boost(float(weight), attribute=parts[0], origin=origin, scale=scale, decay=parts[1], side=side)
-        if rest.strip():
-            return Boost(float(weight), filter=rest.strip())
-    except ValueError:
-        pass
-    message = "not WEIGHT FILTER, nor WEIGHT NAME:DECAY:ORIGIN:SCALE[:more|less]"
-    raise CommandError(f"--boost {option!r}: {message}", code=Exit.USAGE)
 
 
 def _region(text: str) -> Region | None:

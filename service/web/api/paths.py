@@ -28,6 +28,7 @@ class Path:
 
 
 _COLLECTION, _SNAPSHOT = "/v1/collections/{collection}", "/v1/collections/{collection}/snapshots/{snapshot_id}"
+_SAVED = f"{_COLLECTION}/saved-searches"
 _RECORDS, _EXAMPLES = f"{_COLLECTION}/records", "/v1/training-sets/{training_set}/examples"
 
 PATHS: tuple[Path, ...] = (
@@ -55,6 +56,13 @@ PATHS: tuple[Path, ...] = (
     Path("SearchService/GetFeedback", "GET", f"{_COLLECTION}/feedback"),
     Path("SearchService/ClearFeedback", "DELETE", f"{_COLLECTION}/feedback"),
     Path("SearchService/ProjectRecords", "GET", f"{_RECORDS}:project"),
+    Path("SavedSearchService/CreateSavedSearch", "POST", _SAVED, body="saved_search"),
+    Path("SavedSearchService/GetSavedSearch", "GET", f"{_SAVED}/{{name}}"),
+    Path("SavedSearchService/ListSavedSearches", "GET", _SAVED),
+    Path("SavedSearchService/UpdateSavedSearch", "PUT", f"{_SAVED}/{{saved_search.name}}", body="saved_search"),
+    Path("SavedSearchService/ListSavedSearchVersions", "GET", f"{_SAVED}/{{name}}/versions"),
+    Path("SavedSearchService/RestoreSavedSearch", "POST", f"{_SAVED}/{{name}}:restore"),
+    Path("SavedSearchService/DeleteSavedSearch", "DELETE", f"{_SAVED}/{{name}}"),
     Path("ServerInfoService/GetServerInfo", "GET", "/v1/server"),
     Path("SyncService/CreateSource", "POST", "/v1/sources", body="source"),
     Path("SyncService/GetSource", "GET", "/v1/sources/{source}"),

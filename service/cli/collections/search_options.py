@@ -1,0 +1,73 @@
+"""Options of searches that several commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from afterimage.client import Boost
+from service.cli.output import CommandError, Exit
+
+_DECAYS = ("linear", "exponential", "gauss")
+
+
+def parse_emphasis(options: Sequence[str]) -> dict[str, float]:
+    """The weights of BLOCK=WEIGHT. Raises CommandError."""
+    weights = {}
+    for option in options:
+        name, _, weight = option.partition("=")
+        try:
+            weights[name] = float(weight)
+        except ValueError:
+            raise CommandError(f"--emphasis {option!r}: not BLOCK=WEIGHT", code=Exit.USAGE) from None
+    return weights
+
+
+def parse_boosts(options: Sequence[str]) -> list[Boost]:
+    """The boosts of WEIGHT FILTER or WEIGHT NAME:DECAY:ORIGIN:SCALE[:more|less]. Raises CommandError."""
+    return [_boost(option) for option in options]
+
+
+def parse_parameters(options: Sequence[str]) -> dict[str, str | float | bool]:
+    """The parameters of NAME=VALUE: numbers and booleans by their form. Raises CommandError."""
+    found: dict[str, str | float | bool] = {}
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not equals:
+            raise CommandError(f"--param {option!r}: not NAME=VALUE", code=Exit.USAGE)
+        found[name] = _guessed(value)
+    return found
+
+
+def parse_value(text: str, kind: str) -> str | float | bool:
+    """A value of the type string, number or boolean. Raises CommandError."""
+    if kind == "string":
+        return text
+    value = _guessed(text)
+    if isinstance(value, bool if kind == "boolean" else float):
+        return value
+    raise CommandError(f"{text!r} is no {kind}", code=Exit.USAGE)
+
+
+def _guessed(text: str) -> str | float | bool:
+    if text in ("true", "false"):
+        return text == "true"
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _boost(option: str) -> Boost:
+    weight, _, rest = option.strip().partition(" ")
+    parts = rest.strip().split(":")
+    try:
+        if len(parts) in (4, 5) and parts[1] in _DECAYS:
+            side = parts[4] if len(parts) == 5 else "both"
+            origin, scale = float(parts[2]), float(parts[3])
+            return Boost(float(weight), attribute=parts[0], origin=origin, scale=scale, decay=parts[1], side=side)
+        if rest.strip():
+            return Boost(float(weight), filter=rest.strip())
+    except ValueError:
+        pass
+    message = "not WEIGHT FILTER, nor WEIGHT NAME:DECAY:ORIGIN:SCALE[:more|less]"
+    raise CommandError(f"--boost {option!r}: {message}", code=Exit.USAGE)
