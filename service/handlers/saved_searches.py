@@ -82,8 +82,8 @@ class SavedSearchHandlers:
         self, request: pb.RestoreSavedSearchRequest, caller: Principal
     ) -> pb.RestoreSavedSearchResponse:
         """Makes an earlier version the newest one again."""
-        within("version", request.version, 1, MAX_VERSION)
         collection = await self._engine.collection(caller, request.collection)
+        within("version", request.version, 1, MAX_VERSION)
         content = (await _saved(self._engine, collection, request.name, request.version)).content
         hints = await self._checked(collection, content)
         made = await self._write(lambda: collection.saved_searches.update(request.name, content, request.etag))

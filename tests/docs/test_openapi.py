@@ -73,7 +73,7 @@ def test_responses_have_all_fields_that_cannot_be_absent_and_requests_may_leave_
     assert not {"indexTime", "timings"} & set(schemas["SearchResponse"]["required"])
     assert schemas["Region"]["required"] == ["left", "top", "right", "bottom"]
     assert "required" not in schemas["RegionInput"]
-    assert schemas["QueryTerm"]["properties"]["region"]["$ref"].endswith("/RegionInput")
+    assert schemas["QueryTermInput"]["properties"]["region"]["$ref"].endswith("/RegionInput")
 
 
 def test_each_operation_says_whether_it_may_be_sent_again() -> None:
