@@ -56,7 +56,7 @@ if typing.TYPE_CHECKING:
     from index.types.boosts import Boost, Decay, NumberFactor, Side
     from index.types.checks import check_record, normalised
     from index.types.collection import CollectionSpec, CollectionStats
-    from index.types.companions import Dropped, KeptPicture, Origin, PicturePolicy, SourceMark
+    from index.types.companions import Dropped, KeptPicture, Origin, PicturePolicy, SavedSearch, SourceMark
     from index.types.errors import (
         AfterimageIndexError,
         AnswerTooLarge,
@@ -100,7 +100,6 @@ if typing.TYPE_CHECKING:
         Vector,
         WriteResult,
     )
-    from index.types.saved_searches import SavedSearch
     from index.types.sources import Failure, Mark, SourceBatch
     from index.types.tally import TALLY_BINS, TALLY_DAYS, SearchDay, SearchTally
     from index.vectors.ann.centering import CenteringTransform
@@ -261,7 +260,7 @@ _MODULES = {
     "types.backup": ("Backup",),
     "types.checks": ("check_record", "normalised"),
     "types.collection": ("CollectionSpec", "CollectionStats"),
-    "types.companions": ("Dropped", "KeptPicture", "Origin", "PicturePolicy", "SourceMark"),
+    "types.companions": ("Dropped", "KeptPicture", "Origin", "PicturePolicy", "SavedSearch", "SourceMark"),
     "types.errors": (
         "AfterimageIndexError", "AnswerTooLarge", "CollectionExists", "CollectionNotFound", "DataFault",
         "DigestMoved", "DirectoryLocked", "FilterSyntaxError", "InvalidInput", "OutcomeUnknown",
@@ -279,7 +278,6 @@ _MODULES = {
         "UNLIMITED_BYTES", "Attributes", "AttributeValue", "Outcome", "RecordPage", "RecordPatch",
         "RecordWrite", "Region", "StoredRecord", "Vector", "WriteResult",
     ),
-    "types.saved_searches": ("SavedSearch",),
     "types.sources": ("Failure", "Mark", "SourceBatch"),
     "types.tally": ("TALLY_BINS", "TALLY_DAYS", "SearchDay", "SearchTally"),
     "vectors.ann.centering": ("CenteringTransform",),

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from index.types.companions import Copies, Dropped, KeptPicture, Origin, PicturePolicy
+from index.types.companions import Copies, Dropped, KeptPicture, Origin, PicturePolicy, SavedSearch
 from index.types.feedback import FeedbackSums
 from index.types.record import WriteResult
-from index.types.saved_searches import SavedSearch
 from index.types.sources import Failure, Mark, SourceBatch
 
 R = TypeVar("R")

@@ -17,7 +17,7 @@ _COMMANDS = {
     "collections": "collections.collections.collections",
     "insert": "collections.insert.insert",
     "search": "collections.search.search",
-    "searches": "collections.searches.searches",
+    "searches": "searches.searches.searches",
     "compare": "collections.compare.compare",
     "feedback": "collections.feedback.feedback",
     "export": "collections.exchange.export",

@@ -17,8 +17,8 @@ from service.handlers.erasure import ErasureHandlers
 from service.handlers.pictures import PictureHandlers
 from service.handlers.records import RecordHandlers
 from service.handlers.reports import Reports, ReportSources
-from service.handlers.saved_searches import SavedSearchHandlers
 from service.handlers.search import SearchHandlers
+from service.handlers.searches.saved_searches import SavedSearchHandlers
 from service.handlers.server_info import ServerInfoHandlers
 from service.handlers.sync import SyncHandlers
 from service.handlers.training import TrainingHandlers

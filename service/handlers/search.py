@@ -41,7 +41,7 @@ from service.handlers.conversion.values import check_count, from_notes, invalid,
 from service.handlers.judgements import JudgementHandlers
 from service.handlers.projection import Projections
 from service.handlers.request_limits import DEFAULT_CLASSIFY_K, MAX_BATCH_SEARCHES, MAX_CLASSIFY_K, MAX_PICTURES
-from service.handlers.saved_searches import fill_in_saved
+from service.handlers.searches.saved_searches import fill_in_saved
 from service.metrics import Metrics
 from service.runtime.clock import Stopwatch
 from service.runtime.concurrency import gather_bounded

@@ -6,7 +6,7 @@ import time
 
 from index.contract import SAVED_SEARCHES
 from index.records.extensions.hook import CollectionAccess
-from index.types.saved_searches import SavedSearch
+from index.types.companions import SavedSearch
 
 
 class SavedSearchBook:

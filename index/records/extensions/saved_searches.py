@@ -8,9 +8,9 @@ from index.contract import SAVED_SEARCHES, SavedSearchReads, SavedSearchWrites
 from index.records.extensions.hook import Extension, Reader
 from index.records.transaction import Transaction
 from index.storage.sqlite import Connection
+from index.types.companions import MAX_SAVED_SEARCHES, MAX_SAVED_VERSIONS, SavedSearch, check_saved_search
 from index.types.errors import QuotaExceeded, SavedSearchExists, SavedSearchMoved, SavedSearchNotFound
 from index.types.quota import Usage
-from index.types.saved_searches import MAX_SAVED_SEARCHES, MAX_SAVED_VERSIONS, SavedSearch, check_saved_search
 
 _MIGRATIONS = {
     7: """

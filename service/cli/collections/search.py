@@ -11,9 +11,9 @@ import typer
 
 from afterimage.client import Client, Facet, Feedback, Hit, NumberRange, Region, SearchResult, Term
 from service.cli.collections.pictures import find_files
-from service.cli.collections.search_options import parse_boosts, parse_emphasis, parse_parameters
 from service.cli.connection import with_client
 from service.cli.output import CommandError, Exit, JsonFlag, format_attributes, print_hints, print_json, print_table
+from service.cli.searches.search_options import parse_boosts, parse_emphasis, parse_parameters
 
 
 @with_client

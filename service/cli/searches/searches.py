@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from afterimage.client import Client, SavedSearch, SearchParameter
-from service.cli.collections.search_options import parse_boosts, parse_emphasis, parse_value
 from service.cli.connection import with_client
 from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_hints, print_json, print_table
+from service.cli.searches.search_options import parse_boosts, parse_emphasis, parse_value
 
 searches = typer.Typer(no_args_is_help=True, help="Save searches under names, and change them in versions.")
 

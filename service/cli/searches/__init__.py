@@ -1,0 +1,1 @@
+"""Commands on saved searches, and options that several commands on searches have."""
