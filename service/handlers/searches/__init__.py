@@ -1,1 +1,1 @@
-"""Saved searches: their service, and what they add to a search. Searches themselves are in `service.handlers.search`."""
+"""Saved searches: their service, and what they add to a search. Searches are in `service.handlers.search`."""
