@@ -97,6 +97,8 @@ class Lifecycle:
         await parts.training.start()
         self._show_health()
         version = parts.version
+        if settings.http and not (settings.metrics or settings.metrics_token_file or settings.http_metrics_open):
+            _LOG.warning("/metrics is not served, since other machines reach http: set metrics or metrics_token_file")
         _LOG.info("ready", listen=addresses.grpc, http=http, metrics=metrics, redis=facts.version, version=version)
         return addresses
 

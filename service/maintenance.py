@@ -22,9 +22,9 @@ from service.encoder.manifest import Manifest
 from service.engine.engine import Engine
 from service.erasure.finishing import Finishing
 from service.health import Health
-from service.metrics import Metrics
+from service.metrics import CollectionMetrics, Metrics
 from service.runtime.background import end_task
-from service.runtime.clock import Interval
+from service.runtime.clock import Interval, now_ms
 from service.runtime.process import open_files
 from service.settings.model import open_files_limit
 from service.sync.sync import Sync
@@ -36,6 +36,7 @@ _EVERY_S = 2.0
 _NOTE_USES_EVERY_S = 60.0
 _NOTE_PROGRESS_EVERY_S = 10.0
 _SWEEP_EVERY_S = 600.0
+_MOST_COLLECTIONS = 1000  # of which metrics are shown
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,11 @@ class Maintenance:
         parts = self._parts
         stopped = await asyncio.to_thread(self._spaces.stopped)
         self._metrics.tenants_stopped.set(len(stopped))
+        tenants = len(await asyncio.to_thread(parts.registry.tenants))
+        self._metrics.tenants.labels("stopped").set(len(stopped))
+        self._metrics.tenants.labels("served").set(tenants - len(stopped))
+        newest_ms = parts.audit.newest_ms()
+        self._metrics.audit_head_age_s.set(max(0.0, (now_ms() - newest_ms) / 1000) if newest_ms else 0.0)
         who = "1 tenant is" if len(stopped) == 1 else f"{len(stopped)} tenants are"
         remarks = (f"{who} not served: see `afterimage doctor`",) if stopped else ()
         free = (await asyncio.to_thread(shutil.disk_usage, parts.data_dir)).free
@@ -144,6 +150,21 @@ class Maintenance:
             _LOG.warning("the embedded Redis had stopped and was restarted")
         self._metrics.redis_up.set(await parts.coordinator.healthy())
         self._show_health()
+
+
+def metrics_of_collections(engine: Engine) -> bytes:
+    """Metrics with a series for each collection in memory, in the Prometheus text format. For threads.
+
+    Collections are named by the id of their directory. Of many, those with the lowest recall are shown.
+    """
+    found = CollectionMetrics()
+    stats = [(c.home, c.stats()) for c in engine.spaces.loaded()]
+    for home, one in sorted(stats, key=lambda s: 1.0 if s[1].recall is None else s[1].recall)[:_MOST_COLLECTIONS]:
+        found.rows.labels(home).set(one.records)
+        if one.recall is not None:
+            found.recall.labels(home).set(one.recall)
+            found.recall_sample.labels(home).set(one.recall_sample)
+    return found.text()
 
 
 def refresh_gauges(engine: Engine, metrics: Metrics) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from service.composition.parts import admission_of, decoders_of, encoders_of, picture_fetcher, tracer_of
+from service.composition.parts import admission_of, decoders_of, encoders_of, fetch_counter, picture_fetcher, tracer_of
 from service.coordination.client import Coordinator
 from service.coordination.run_board import BoardAway, RunRef
 from service.encoder.admission import Admission
@@ -89,7 +89,7 @@ class Worker:
         self._pictures = EncodingPipeline(
             encoders, self._workers, decoders_of(settings), Admission(admission_of(settings)), metrics
         )
-        self._sources = Sources(picture_fetcher(settings), hosts.of, self._workers, metrics)
+        self._sources = Sources(picture_fetcher(settings, fetch_counter(metrics)), hosts.of, self._workers, metrics)
         picture_encoder = LocalPictureEncoder(self._sources, self._pictures, self._workers)
         self._parts = WorkerParts(picture_encoder, encoders, hosts)
         self._taking = SyncWorker(self.name, settings.sync_runs, self._work)

@@ -33,10 +33,12 @@ class Quota:
 @dataclass(frozen=True)
 class StorageLimits:
     """Of one tenant, each asked for anew whenever it is needed. quota: the quota as it is now; beside: what the tenant
-    stores beside its collections. Both are called from any thread."""
+    stores beside its collections; refused: told which part is used up whenever something is refused.
+    All are called from any thread."""
 
     quota: Callable[[], Quota] = Quota
     beside: Callable[[], Usage] = Usage
+    refused: Callable[[str], object] = lambda part: None
 
 
 class Allowance:
@@ -66,15 +68,19 @@ class Allowance:
             return
         after = self.used().plus(growth)
         if quota.records and growth.records > 0 and after.records > quota.records:
-            raise QuotaExceeded("records", f"the quota of {quota.records} records is used up")
+            raise self._exceeded("records", f"the quota of {quota.records} records is used up")
         if quota.bytes and growth.bytes > 0 and after.bytes > quota.bytes:
-            raise QuotaExceeded("bytes", f"the quota of {quota.bytes} bytes is used up")
+            raise self._exceeded("bytes", f"the quota of {quota.bytes} bytes is used up")
 
     def check_collections(self, after: int) -> None:
         """Raises QuotaExceeded where there may not be so many collections."""
         most = self._limits.quota().collections
         if most and after > most:
-            raise QuotaExceeded("collections", f"the quota of {most} collections is used up")
+            raise self._exceeded("collections", f"the quota of {most} collections is used up")
+
+    def _exceeded(self, part: str, message: str) -> QuotaExceeded:
+        self._limits.refused(part)
+        return QuotaExceeded(part, message)
 
     def add(self, growth: Usage) -> None:
         """Notes what a commit stored, or freed."""

@@ -66,7 +66,7 @@ class KeptReceipt:
 
 
 class AuditLog:
-    """The log of one tenant.
+    """The log of one tenant. `newest_ms`: time of its newest entry, milliseconds since 1970; 0 if it is empty.
 
     Any number of threads and several processes may add entries. Concurrent ones share a commit.
     """
@@ -81,6 +81,8 @@ class AuditLog:
             for guard in GUARDS:
                 self._database.execute(guard)
         self._queue: list[_PendingChange] = []
+        head = self.head()
+        self.newest_ms = head.time_ms if head is not None else 0
 
     def close(self) -> None:
         """Closes the log."""
@@ -231,6 +233,7 @@ class AuditLog:
             "INSERT OR REPLACE INTO head VALUES (1, ?, ?, ?, ?)",
             (head.number, head.digest, head.time_ms, self._signer.sign(head.to_dict())),
         )
+        self.newest_ms = head.time_ms
 
     def _change(self, statement: str, values: tuple[object, ...]) -> None:
         with self._lock:

@@ -42,6 +42,10 @@ class AuditLogs:
         """Uids of the tenants that have a log."""
         return [t.uid for t in self._registry.tenants() if self._data.tenant(t.uid).audit.exists()]
 
+    def newest_ms(self) -> int:
+        """Time of the newest entry of all logs that are open, milliseconds since 1970; 0 if there is none."""
+        return max((log.newest_ms for _, log in self._open.items()), default=0)
+
     def opened(self) -> list[str]:
         """Uids of the tenants whose logs are open."""
         return [uid for uid, _ in self._open.items()]

@@ -15,7 +15,7 @@ from service.encoder.decode_pool.pool import Decoders, DecodingLimits
 from service.encoder.execution import Hardware
 from service.encoder.registry import EncoderRegistry
 from service.errors import SettingError
-from service.intake.download.fetch import Fetcher
+from service.intake.download.fetch import Counted, Fetcher
 from service.intake.download.host_limits import HostLimits
 from service.intake.download.limits import FetchLimits
 from service.intake.formats import OPTIONAL, Format, missing_package
@@ -72,7 +72,17 @@ def admission_of(settings: Settings) -> AdmissionLimits:
     )  # fmt: skip
 
 
-def picture_fetcher(settings: Settings) -> Fetcher | None:
+def fetch_counter(metrics: Metrics) -> Counted:
+    """What counts downloads."""
+
+    def count(kind: str, reason: str, seconds: float) -> None:
+        metrics.fetches.labels(kind, reason).inc()
+        metrics.fetch_seconds.labels(kind).observe(seconds)
+
+    return count
+
+
+def picture_fetcher(settings: Settings, counted: Counted) -> Fetcher | None:
     """What fetches pictures by URL; None where the settings say that none are fetched."""
     if not settings.fetch_urls:
         return None
@@ -80,10 +90,10 @@ def picture_fetcher(settings: Settings) -> Fetcher | None:
     limits = FetchLimits(
         max_bytes=settings.max_image_bytes, total_s=settings.fetch_timeout_s, http=settings.fetch_http, exempt=exempt
     )
-    return Fetcher(limits, HostLimits(settings.fetch_per_host, settings.fetch_rate_per_host))
+    return Fetcher(limits, HostLimits(settings.fetch_per_host, settings.fetch_rate_per_host), counted=counted)
 
 
-def feed_fetcher(settings: Settings) -> Fetcher | None:
+def feed_fetcher(settings: Settings, counted: Counted) -> Fetcher | None:
     if not settings.fetch_urls:
         return None
     exempt = tuple(ipaddress.ip_network(n) for n in settings.fetch_networks)
@@ -91,7 +101,7 @@ def feed_fetcher(settings: Settings) -> Fetcher | None:
         max_bytes=MAX_FEED_BYTES, total_s=settings.feed_timeout_s, silence_s=30.0, http=settings.fetch_http,
         exempt=exempt, what="feed", accept="*/*",
     )  # fmt: skip
-    return Fetcher(limits, HostLimits(settings.fetch_per_host, settings.fetch_rate_per_host))
+    return Fetcher(limits, HostLimits(settings.fetch_per_host, settings.fetch_rate_per_host), counted=counted)
 
 
 def object_store_of(settings: Settings) -> ObjectStore:

@@ -31,6 +31,7 @@ from service.composition.parts import (
     encoders_of,
     entry_of,
     feed_fetcher,
+    fetch_counter,
     object_store_of,
     picture_fetcher,
     tracer_of,
@@ -53,7 +54,7 @@ from service.handlers.assemble import Dependencies, handlers_of
 from service.handlers.reports import ReportSources
 from service.health import Health
 from service.lifecycle import Lifecycle, ServerParts
-from service.maintenance import MaintainedParts, refresh_gauges
+from service.maintenance import MaintainedParts, metrics_of_collections, refresh_gauges
 from service.metrics import Metrics
 from service.objects.links import Links
 from service.objects.sealed import SealedObjects
@@ -82,6 +83,7 @@ from service.web.connections import Connections
 from service.web.console.pages import ConsolePages
 from service.web.embeddings.calls import call_finder
 from service.web.http import HttpPlace, HttpServer, Pages
+from service.web.metrics_access import MetricsAccess
 from service.web.open_pages import Page, Vitals
 from service.web.pictures import LinkLimits, PicturePage
 from service.web.ximilar.door import XIMILAR_ROOT, XimilarDoor
@@ -100,8 +102,11 @@ def engine_of(
     admission = Admission(admission_of(settings))
     pictures = EncodingPipeline(encoders, workers, decoders_of(settings), admission, metrics, allowances.picture)
     cache = CollectionCache(LocalVectorIndexes(), settings.index_bytes, budget_files=settings.collection_files)
-    spaces = TenantSpaces(DataDirectory(settings.data_dir), registry, cache, settings.region, beside)
-    sources = Sources(picture_fetcher(settings), registry.fetch_hosts, workers, metrics)
+    spaces = TenantSpaces(
+        DataDirectory(settings.data_dir), registry, cache, settings.region, beside,
+        lambda quota: metrics.quota_refusals.labels(quota).inc(),
+    )  # fmt: skip
+    sources = Sources(picture_fetcher(settings, fetch_counter(metrics)), registry.fetch_hosts, workers, metrics)
     picture_storage = PictureStorage(SealedObjects(object_store_of(settings), registry.data_key), workers)
     return Engine(spaces, encoders, pictures, sources, workers, metrics, allowances, picture_storage)
 
@@ -127,7 +132,7 @@ def _keyless(metrics: Metrics, settings: Settings) -> tuple[KeylessCalls, Connec
 def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis | None) -> Lifecycle:
     metrics, gate = Metrics(), Gate()
     coordinator = Coordinator(redis.url if redis else settings.redis_url)
-    allowances = Allowances(registry.limits, coordinator.rates)
+    allowances = Allowances(registry.limits, coordinator.rates, metrics)
     stores = TrainingStores(DataDirectory(settings.data_dir), registry)
     engine = engine_of(settings, registry, metrics, allowances, stores.usage)
     tracer = tracer_of(settings, metrics, engine.encoders)
@@ -157,7 +162,7 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
         lambda: settings.http_public_url.rstrip("/") or place.loopback_url,
     )  # fmt: skip
     remains = Remains(engine, training)
-    finishing = Finishing(audit, recorder, remains)
+    finishing = Finishing(audit, recorder, remains, metrics)
     erasing = Erasing(ErasingParts(engine, ledgers, training, remains, finishing))
     reports = ReportSources(
         lambda: protections(settings, engine.pictures.decoders.protections, for_tenant=True), registry.access,
@@ -193,9 +198,13 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
 
     if settings.console_on:
         reading |= ConsolePages(callers, admits, settings.console_picture_origins).pages()
-    pages = Pages(reading, doors, api.handle, not settings.metrics, admits, connections, of_http)
-    vitals = Vitals(metrics, health.readiness, lambda: refresh_gauges(engine, metrics))
-    http, monitoring = HttpServer(vitals, place, pages), HttpServer(vitals, HttpPlace())
+    access = MetricsAccess(settings.metrics_token_file, closed=not settings.http_metrics_open)
+    pages = Pages(reading, doors, api.handle, not settings.metrics, access, admits, connections, of_http)
+    vitals = Vitals(
+        metrics, health.readiness, lambda: refresh_gauges(engine, metrics), lambda: metrics_of_collections(engine)
+    )
+    http = HttpServer(vitals, place, pages)
+    monitoring = HttpServer(vitals, HttpPlace(), Pages(access=MetricsAccess(settings.metrics_token_file)))
     maintained = MaintainedParts(
         settings.data_dir, settings.min_free_disk_bytes, engine, registry, audit, recorder, tallies, finishing, health,
         limiter, metrics, redis, coordinator, sync, training,
@@ -217,7 +226,7 @@ def _sync_of(
     audit: AuditLogs,
     tracer: Tracer,
 ) -> Sync:
-    fetcher = FeedFetcher(feed_fetcher(settings))
+    fetcher = FeedFetcher(feed_fetcher(settings, fetch_counter(engine.metrics)))
     server = node_name(DataDirectory(settings.data_dir))
     board = coordinator.board(server, registry.secret(_REDIS_NAMES))
     parts = SyncParts(engine, ledgers, board, fetcher, engine.metrics, server, settings.sync_runs, audit, tracer=tracer)

@@ -165,7 +165,9 @@ class Erasing:
     ) -> PolicyChange:
         spec, dropped = done.spec, done.dropped
         changed = spec.policy_version != before.policy_version
-        act.tell({"from": before.picture_policy.value} if changed else {})
+        if changed:
+            act.tell({"from": before.picture_policy.value})
+            self._parts.engine.metrics.policy_changes.labels(spec.picture_policy.value).inc()
         # Copies may remain from an earlier change whose deletion the storage refused.
         left = 0 if spec.picture_policy.keeps_copies else swept
         earlier = await self._finishing.earlier(act, erasure)

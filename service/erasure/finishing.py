@@ -17,6 +17,7 @@ from service.erasure.model import MODEL, Erasure, receipt_from
 from service.erasure.receipts import Erased, Receipt, certify, subjects_digest
 from service.erasure.remains import Remains
 from service.errors import ServiceError
+from service.metrics import Metrics
 from service.runtime.clock import now_ms
 
 _LOG = logging.getLogger(__name__)
@@ -45,8 +46,8 @@ class Earlier:
 class Finishing:
     """Finishes erasures of all tenants, on one event loop."""
 
-    def __init__(self, logs: AuditLogs, recorder: Recorder, remains: Remains) -> None:
-        self._logs, self._recorder, self._remains = logs, recorder, remains
+    def __init__(self, logs: AuditLogs, recorder: Recorder, remains: Remains, metrics: Metrics) -> None:
+        self._logs, self._recorder, self._remains, self._metrics = logs, recorder, remains, metrics
         self._locks: weakref.WeakValueDictionary[tuple[str, str], asyncio.Lock] = weakref.WeakValueDictionary()
         self._all_checked = False
 
@@ -66,6 +67,7 @@ class Finishing:
         receipt = self._receipt(act.tenant_uid, erasure)
         act.receipt = _kept(erasure, receipt)
         await asyncio.to_thread(self._close, act, receipt, closes)
+        self._count(act.begun, erasure)
         return receipt
 
     async def take_over(self, act: Act, closes: Sequence[OpenAct]) -> None:
@@ -115,7 +117,12 @@ class Finishing:
         await self._remains.sweep(uid, erasure)
         receipt = None if erasure.what == MODEL else self._receipt(uid, erasure)
         await asyncio.to_thread(self._end, uid, act, erasure, receipt, by)
+        self._count(act, erasure)
         return receipt
+
+    def _count(self, act: OpenAct, erasure: Erasure) -> None:
+        self._metrics.erasures.labels(erasure.what).inc()
+        self._metrics.erasure_seconds.observe(max(0.0, (now_ms() - act.time_ms) / 1000))
 
     # ---- for threads
 

@@ -18,6 +18,7 @@ _PICTURE_HOST = re.compile(
     r"(https://)?(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?|http://(localhost|127\.0\.0\.1)(:([0-9]{1,5}|\*))?",
     re.IGNORECASE | re.ASCII,
 )
+_SHORTEST_TOKEN = 16
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -75,6 +76,7 @@ def _check_http(settings: Settings) -> None:
             raise SettingError.about("console_picture_hosts", f"{place!r} is no host such as cdn.shop.example")
     if settings.metrics:
         split_address(settings.metrics, "metrics")
+    _check_metrics_token(settings.metrics_token_file)
     if settings.http_tls and settings.tls_cert is None:
         raise SettingError.about("http_tls", "needs tls_cert and tls_key")
     if not settings.http:
@@ -87,6 +89,18 @@ def _check_http(settings: Settings) -> None:
             "http_proxies if a proxy terminates TLS, or use the setting metrics for metrics and health alone"
         )
         raise SettingError.about("http", message)
+
+
+def _check_metrics_token(path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        token = path.read_bytes().strip()
+    except OSError as error:
+        raise SettingError.about("metrics_token_file", f"{path}: {error.strerror}") from None
+    if len(token) < _SHORTEST_TOKEN or not re.fullmatch(rb"[!-~]+", token):
+        message = f"{path} must contain one line of at least {_SHORTEST_TOKEN} ASCII characters without blanks"
+        raise SettingError.about("metrics_token_file", f"{message}, for example from `openssl rand -hex 32`")
 
 
 def _check_traces(endpoint: str) -> None:

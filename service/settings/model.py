@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     metrics: str = Field(
         "", description="Address of a port for metrics and health alone, plain HTTP, HOST:PORT. Empty: on `http`."
     )
+    metrics_token_file: Path | None = Field(
+        None, description="File with a token that readers of /metrics must show as a bearer. Unset: no token."
+    )
     http_public_url: str = Field("", description="Public URL of `http`, for links. Empty: loopback only.")
     http_proxies: Names = Field((), description="Networks of proxies that terminate TLS in front of `http`, CIDR.")
     http_hosts: Names = Field((), description="Host names that the API on `http` answers to, besides addresses.")
@@ -179,6 +182,13 @@ class Settings(BaseSettings):
         """The path of the master key, which is never inside the data directory."""
         data = self.data_dir.resolve()
         return self.master_key_file or data.with_name(data.name + ".master-key")
+
+    @property
+    def http_metrics_open(self) -> bool:
+        """Whether /metrics on `http` needs no token: if no other machine reaches the port without a certificate."""
+        if not self.http or (self.client_ca is not None and self.http_secure):
+            return True
+        return not self.http_proxies and is_loopback(split_address(self.http, "http")[0])
 
     @property
     def http_secure(self) -> bool:

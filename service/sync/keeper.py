@@ -29,6 +29,7 @@ _LOG = structlog.get_logger(__name__)
 _DUE_EVERY_S = 1.0
 _COMPARE_EVERY_S = 5.0
 _PURGE_EVERY_S = 3600.0
+_MOST_SOURCES = 1000  # in the metrics
 
 
 class Keeper:
@@ -42,6 +43,7 @@ class Keeper:
         self._parts, self._synchronisation, self._lease_runner = parts, synchronisation, lease_runner
         self._loop: asyncio.Task[None] | None = None
         self._begun: dict[str, float] = {}
+        self._shown: set[str] = set()
         self._clock, self._metrics, self._spaces = parts.clock, parts.metrics, parts.engine.spaces
         self._comparing = Interval(_COMPARE_EVERY_S, self._clock, at_once=True)
         self._purging = Interval(_PURGE_EVERY_S, self._clock, at_once=True)
@@ -116,7 +118,7 @@ class Keeper:
         """
         known = await self._parts.board.due_times()
         purge = self._purging.is_over
-        oldest = 0
+        ages_ms: dict[str, int] = {}
         for tenant_uid, ledger in await asyncio.to_thread(self._parts.ledgers.existing):
             for source in await asyncio.to_thread(ledger.sources):
                 schedule = source.config.schedule
@@ -127,7 +129,8 @@ class Keeper:
                 ):
                     await self._synchronisation.schedule(tenant_uid, source)
                 if scheduled:
-                    oldest = max(oldest, now_ms(self._clock) - (source.state.success_ms or source.created_ms))
+                    since_ms = source.state.success_ms or source.created_ms
+                    ages_ms[source.source_id] = now_ms(self._clock) - since_ms
                 if purge:
                     await asyncio.to_thread(self._purge, tenant_uid, source)
             for run in await asyncio.to_thread(ledger.live_runs):
@@ -142,8 +145,18 @@ class Keeper:
                 await asyncio.to_thread(self._sweep, tenant_uid, ledger)
         if purge:
             self._purging.restart()
-        self._metrics.sync_oldest_success_s.set(oldest / 1000)
+        self._show_ages(ages_ms)
         self._metrics.sync_runs_working.set(len(self._lease_runner.working))
+
+    def _show_ages(self, ages_ms: dict[str, int]) -> None:
+        """Shows the age of the last success of each scheduled source, of those where it is highest."""
+        self._metrics.sync_oldest_success_s.set(max(ages_ms.values(), default=0) / 1000)
+        shown = sorted(ages_ms, key=lambda source_id: -ages_ms[source_id])[:_MOST_SOURCES]
+        for source_id in self._shown - set(shown):
+            self._metrics.sync_source_success_s.remove(source_id)
+        for source_id in shown:
+            self._metrics.sync_source_success_s.labels(source_id).set(ages_ms[source_id] / 1000)
+        self._shown = set(shown)
 
     async def _requeue(self, ledger: Ledger, ref: RunRef, state: RunState) -> None:
         if state is RunState.CANCELLING:  # no worker has it any more

@@ -6,6 +6,7 @@ import asyncio
 
 from service.coordination.rates import Rates
 from service.errors import Reason, ServiceError
+from service.metrics import Metrics
 from service.tenancy.keyring import Principal
 from service.tenancy.limits import LimitsTable
 
@@ -13,8 +14,8 @@ from service.tenancy.limits import LimitsTable
 class Allowances:
     """Limits over all servers of a Redis. For one event loop."""
 
-    def __init__(self, limits: LimitsTable, rates: Rates) -> None:
-        self._limits, self._rates = limits, rates
+    def __init__(self, limits: LimitsTable, rates: Rates, metrics: Metrics) -> None:
+        self._limits, self._rates, self._refusals = limits, rates, metrics.quota_refusals
 
     async def request(self, caller: Principal) -> None:
         """Counts a call. Raises ServiceError (RATE_EXCEEDED) if the key or its tenant is above its limit."""
@@ -30,6 +31,7 @@ class Allowances:
             return
         wait_s = await self._rates.count_today(tenant_uid, most)
         if wait_s > 0:
+            self._refusals.labels("pictures").inc()
             message = f"the quota of {most} pictures per day is used up; it is reset at 00:00 UTC"
             raise ServiceError(Reason.QUOTA_EXCEEDED, message, retry_delay_s=wait_s)
 
@@ -40,5 +42,6 @@ class Allowances:
     async def _pass(self, who: str, per_second: float, whose: str) -> None:
         wait_s = await self._rates.wait_s(who, per_second)
         if wait_s > 0:
+            self._refusals.labels("requests").inc()
             message = f"{whose} is limited to {per_second:g} requests per second"
             raise ServiceError(Reason.RATE_EXCEEDED, message, retry_delay_s=wait_s)

@@ -40,15 +40,16 @@ class TenantSpaces:
 
     def __init__(
         self, data: DataDirectory, registry: TenantRegistry, cache: CollectionCache | None = None, region: str = "",
-        beside: Callable[[str], Usage] = lambda uid: Usage(),
+        beside: Callable[[str], Usage] = lambda uid: Usage(), refused: Callable[[str], object] = lambda quota: None,
     ) -> None:  # fmt: skip
         """Opens no directory yet.
 
         - `cache`: the cache of all tenants' collections.
         - `region`: the region of this server.
         - `beside`: returns what a tenant stores in addition to its collections. Called from any thread.
+        - `refused`: called with the name of a quota that is used up. Called from any thread.
         """
-        self._region, self._beside = region, beside
+        self._region, self._beside, self._refused = region, beside, refused
         self._data, self._registry, self.cache = data, registry, cache or CollectionCache(LocalVectorIndexes())
         self._open = PerTenant(self._opened)
 
@@ -66,7 +67,9 @@ class TenantSpaces:
         region = self._registry.region(tenant_uid)
         check_region(region, self._region)
         key = self._registry.data_key(tenant_uid)
-        limits = StorageLimits(lambda: self._registry.limits.of(tenant_uid).quota, lambda: self._beside(tenant_uid))
+        limits = StorageLimits(
+            lambda: self._registry.limits.of(tenant_uid).quota, lambda: self._beside(tenant_uid), self._refused
+        )
         return TenantDirectory(self._data.tenant(tenant_uid), key, self.cache, region, limits)
 
     def opened_directory(self, tenant_uid: str) -> TenantDirectory | None:

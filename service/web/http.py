@@ -15,7 +15,9 @@ from service.runtime.certificates import Certificates
 from service.settings.addresses import is_loopback
 from service.web.connections import KEEP_ALIVE_S, ConnectionLimits, Connections
 from service.web.counted_protocol import CountedProtocol
+from service.web.metrics_access import MetricsAccess
 from service.web.open_pages import Admits, OpenPages, Page, Vitals
+from service.web.request_counts import RequestCounts
 from service.web.tls import Handshakes
 from service.web.url_caches import forget_url
 
@@ -51,6 +53,7 @@ class Pages:
     - `doors`: receive all requests below a path.
     - `api`: receives all other requests; None: they are 404.
     - `metrics`: whether `/metrics` is served.
+    - `access`: who may read `/metrics`.
     - `admits`: counts requests for the pages without a key; returns whether to answer them.
     - `connections`: None: of a port with the default limits.
     - `certificates`: None: the port speaks plain HTTP.
@@ -60,6 +63,7 @@ class Pages:
     doors: Mapping[str, Page] = field(default_factory=dict)
     api: Page | None = None
     metrics: bool = True
+    access: MetricsAccess = field(default_factory=MetricsAccess)
     admits: Admits = lambda request: True
     connections: Connections | None = None
     certificates: Certificates | None = None
@@ -72,7 +76,8 @@ class HttpServer:
         self._place, self._pages = place, pages or Pages()
         self._connections = self._pages.connections or Connections(ConnectionLimits(), vitals.metrics)
         certificates = self._pages.certificates
-        self._open_pages = OpenPages(vitals, certificates, self._pages.admits)
+        self._open_pages = OpenPages(vitals, certificates, self._pages.admits, self._pages.access)
+        self._counts = RequestCounts(vitals.metrics)
         self._secure = Handshakes(certificates).secure if certificates is not None else None
         self._runner: web.AppRunner | None = None
         self._listening: asyncio.Server | None = None
@@ -84,7 +89,7 @@ class HttpServer:
 
     async def start(self, host: str, port: int, setting: str = "http") -> None:
         """Starts listening. Raises SettingError, about `setting`, if the address cannot be bound."""
-        application = web.Application(middlewares=[self._connections.middleware, forget_url])
+        application = web.Application(middlewares=[self._counts.middleware, self._connections.middleware, forget_url])
         application.on_response_prepare.append(_name_server)
         for path, page in {**self._open_pages.pages(metrics=self._pages.metrics), **self._pages.reading}.items():
             application.router.add_get(path, page)

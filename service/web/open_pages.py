@@ -14,10 +14,12 @@ from aiohttp import web
 from service.errors import ServiceError
 from service.metrics import Metrics
 from service.runtime.certificates import Certificates
+from service.web.metrics_access import MetricsAccess
 from service.web.tls import client_certificate
 
 Page = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Admits = Callable[[web.Request], bool]
+_COLLECTIONS = "collections"  # parameter with which metrics of each collection are shown
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -34,19 +36,24 @@ class Vitals:
     """What the port tells about the server.
 
     - `refresh`: updates gauges before the metrics are written. Called in a thread.
+    - `of_collections`: returns metrics with a series for each collection in memory. Called in a thread.
     """
 
     metrics: Metrics
     readiness: Callable[[], Readiness]
     refresh: Callable[[], None]
+    of_collections: Callable[[], bytes] = bytes
 
 
 class OpenPages:
     """For one event loop."""
 
-    def __init__(self, vitals: Vitals, certificates: Certificates | None, admits: Admits) -> None:
-        """`certificates`: those of the port. `admits`: counts a request without a key; returns whether to answer it."""
-        self._vitals, self._certificates, self._admits = vitals, certificates, admits
+    def __init__(
+        self, vitals: Vitals, certificates: Certificates | None, admits: Admits, access: MetricsAccess
+    ) -> None:
+        """`certificates`: those of the port. `admits`: counts a request without a key; returns whether to answer it.
+        `access`: who may read the metrics."""
+        self._vitals, self._certificates, self._admits, self._access = vitals, certificates, admits, access
         self._writing: asyncio.Task[bytes] | None = None
 
     def pages(self, *, metrics: bool) -> dict[str, Page]:
@@ -67,9 +74,13 @@ class OpenPages:
             client_certificate(request, self._certificates).check()
         except ServiceError as error:
             return web.Response(status=401, text=f"{error.reason.name}: {error.message}\n")
+        if (refused := await self._access.refusal(request)) is not None:
+            return refused
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(asyncio.to_thread(self._written), name="write metrics")
         text = await asyncio.shield(self._writing)
+        if request.query.get(_COLLECTIONS):
+            text += await asyncio.to_thread(self._vitals.of_collections)
         return web.Response(body=text, headers={"Content-Type": _PROMETHEUS})
 
     def _written(self) -> bytes:

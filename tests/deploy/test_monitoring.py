@@ -93,7 +93,8 @@ def known() -> dict[str, set[str]]:
             found |= {f"{name}_bucket": labels | {"le"}, f"{name}_sum": labels, f"{name}_count": labels}
         else:
             found[f"{name}_total" if kind == "Counter" else name] = labels
-    return found
+    samples = [sample.name for family in Metrics().registry.collect() for sample in family.samples]
+    return found | {name: set() for name in samples if name.startswith("process_")}
 
 
 def selectors(part: Any) -> Iterator[tuple[str, set[str]]]:

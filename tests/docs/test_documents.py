@@ -13,7 +13,7 @@ from service.cli.main import application
 from service.coordination import keys
 from service.encoder.manifest import Manifest
 from service.errors import Reason
-from service.metrics import Metrics
+from service.metrics import CollectionMetrics, Metrics
 from service.settings.model import Settings
 from tests.support.servers.server import Server
 
@@ -39,8 +39,9 @@ def test_every_reason_has_its_row_with_the_right_code() -> None:
 
 
 def test_every_metric_has_its_row() -> None:
-    documented = set(re.findall(r"^\| `(afterimage_\w+)`", read("operations.md"), re.MULTILINE))
-    real = {family.name + ("_total" if family.type == "counter" else "") for family in Metrics().registry.collect()}
+    documented = set(re.findall(r"^\| `((?:afterimage|process)_\w+)`", read("operations.md"), re.MULTILINE))
+    families = [*Metrics().registry.collect(), *CollectionMetrics().registry.collect()]
+    real = {family.name + ("_total" if family.type == "counter" else "") for family in families}
     assert documented == real
 
 

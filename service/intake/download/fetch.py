@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 from service.errors import Reason, ServiceError
@@ -21,11 +21,12 @@ from service.intake.download.limits import FetchLimits
 from service.intake.download.resolver import Resolve, system_resolve
 from service.intake.download.response import Take, is_whole, read_body, redirect_target, retry_after_s, url_error
 from service.intake.download.urls import Link, host_allowed, parse_link
-from service.runtime.clock import SYSTEM_CLOCK, Clock
+from service.runtime.clock import SYSTEM_CLOCK, Clock, Stopwatch
 
 _WHOLE = frozenset({200, 203})  # 203: modified by a proxy
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HOST_OVERLOADED = frozenset({429, 430, 503})
+Counted = Callable[[str, str, float], object]
 _RETRYABLE = frozenset({202, 408, 425, 500, 502, 504})  # 202: the content is not ready yet
 
 
@@ -76,11 +77,13 @@ class Fetcher:
     """Fetches URLs. Create, use and close it on one event loop."""
 
     def __init__(
-        self, limits: FetchLimits, hosts: HostLimits, resolve: Resolve | None = None, clock: Clock = SYSTEM_CLOCK
-    ) -> None:
-        """`resolve` returns the addresses of a host name as text. The default is the system's resolver."""
+        self, limits: FetchLimits, hosts: HostLimits, resolve: Resolve | None = None, clock: Clock = SYSTEM_CLOCK,
+        counted: Counted = lambda kind, reason, seconds: None,
+    ) -> None:  # fmt: skip
+        """`resolve` returns the addresses of a host name as text. The default is the system's resolver. `counted` is
+        told of each download: its kind, the reason why it failed (OK, UNCHANGED if it did not), and its duration."""
         self._limits, self._hosts, self._clock = limits, Hosts(hosts, clock), clock
-        self._resolve = resolve or system_resolve
+        self._resolve, self._counted = resolve or system_resolve, counted
         self._client = HttpClient(Timeouts(limits.connect_s, limits.silence_s), limits.connections)
 
     async def fetch(self, request: FetchRequest) -> Fetched:
@@ -88,6 +91,19 @@ class Fetcher:
 
         Raises ServiceError (URL_..., HOST_BUSY, IMAGE_TOO_LARGE, IMAGE_EMPTY), and whatever `take` raises.
         """
+        kind, reason, watch = self._limits.what if request.body is None else "webhook", "", Stopwatch()
+        try:
+            found = await self._fetch(request)
+            reason = "OK" if found.body is not None else "UNCHANGED"
+            return found
+        except ServiceError as error:
+            reason = error.reason.name
+            raise
+        finally:
+            if reason:  # not cancelled
+                self._counted(kind, reason, watch.seconds())
+
+    async def _fetch(self, request: FetchRequest) -> Fetched:
         first = link = parse_link(request.url)
         try:
             async with asyncio.timeout(self._limits.total_s):

@@ -34,7 +34,9 @@ async def in_a_collection_of_the_first_version(folder: Path, emphasis: dict[str,
     """Inserts five pictures into a collection made before the built-in encoder changed, and searches with the third."""
     settings = settings_in(folder)
     registry = open_registry(settings, create=True)
-    engine = engine_of(settings, registry, Metrics(), Allowances(registry.limits, Coordinator("unix:///none").rates))
+    metrics = Metrics()
+    allowances = Allowances(registry.limits, Coordinator("unix:///none").rates, metrics)
+    engine = engine_of(settings, registry, metrics, allowances)
     await engine.pictures.start("")
     owner = Principal(registry.create_tenant("shop").uid, "key", frozenset(Scope))
     try:

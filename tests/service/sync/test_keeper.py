@@ -152,3 +152,21 @@ async def test_an_end_that_could_not_be_reported_is_reported_later_and_once(here
     here.audit_fails = False
     await here.pass_s(30, 10.0)
     assert here.told == [made.run_id]
+
+
+async def test_the_age_of_each_scheduled_source_is_shown_by_its_id_until_it_is_gone(here: Here) -> None:
+    other = here.ledger.add_source(replace(DAILY, name="other"))
+    here.clock.advance(HOUR_S)
+    await here.keeper._compare()
+    metrics = here.parts.metrics
+
+    def shown() -> dict[str, float]:
+        (family,) = [f for f in metrics.registry.collect() if f.name == "afterimage_sync_source_success_age_seconds"]
+        return {sample.labels["source"]: sample.value for sample in family.samples}
+
+    found = shown()
+    assert found.keys() == {here.source.source_id, other.source_id}
+    assert min(found.values()) >= HOUR_S - 1
+    here.ledger.change_source(other.source_id, replace(DAILY, name="other", paused=True))
+    await here.keeper._compare()
+    assert shown().keys() == {here.source.source_id}

@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 from index import Quota
 from service.coordination.rates import Rates
 from service.errors import Reason, ServiceError
+from service.metrics import Metrics
 from service.tenancy.allowances import Allowances
 from service.tenancy.keyring import Principal
 from service.tenancy.limits import Limits
@@ -30,7 +31,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 def allowances(registry: TenantRegistry, tmp_path: Path, clock: ManualClock) -> Allowances:
     nowhere = Redis(unix_socket_path=str(tmp_path / "nowhere"), retry=Retry(NoBackoff(), 0))
-    return Allowances(registry.limits, Rates(nowhere, clock))
+    return Allowances(registry.limits, Rates(nowhere, clock), Metrics())
 
 
 async def told(allowances: Allowances, caller: Principal) -> tuple[Reason, str, float | None] | None:

@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp.test_utils import make_mocked_request
 
 from service.metrics import Metrics
+from service.web.metrics_access import MetricsAccess
 from service.web.open_pages import OpenPages, Readiness, Vitals
 
 
@@ -20,7 +21,7 @@ async def test_metrics_are_written_once_for_all_who_ask_meanwhile() -> None:
         assert go_on.wait(10)
 
     vitals = Vitals(Metrics(), lambda: Readiness(True), refresh)
-    page: Any = OpenPages(vitals, None, lambda request: True).pages(metrics=True)["/metrics"]
+    page: Any = OpenPages(vitals, None, lambda request: True, MetricsAccess()).pages(metrics=True)["/metrics"]
     request = make_mocked_request("GET", "/metrics")
     asking: list[asyncio.Task[Any]] = [asyncio.create_task(page(request)) for _ in range(50)]
     async with asyncio.timeout(10):

@@ -139,7 +139,7 @@ class SearchShop:
         self._registry = open_registry(self._settings, create=not self._tenant)
         self._tenant = self._tenant or self._registry.create_tenant("shop").uid
         metrics = Metrics()
-        allowances = Allowances(self._registry.limits, Coordinator(_NOWHERE).rates)
+        allowances = Allowances(self._registry.limits, Coordinator(_NOWHERE).rates, metrics)
         self.engine: Engine = engine_of(self._settings, self._registry, metrics, allowances)
         self._limiter = CallLimiter(CallLimits(64, 64, 1 << 30, _LARGEST_ANSWER, 30.0, 30.0, 30.0), metrics)
         self._handlers = SearchHandlers(self.engine, metrics, LargeResponses(_LARGEST_ANSWER))
