@@ -1,9 +1,13 @@
-"""The files of the console, read once at the start, with their compressed forms and checksums."""
+"""The files of the console, read once at the start, with their compressed forms and checksums.
+
+Comments and types are a third of the script. Lines that are nothing else are sent empty, so that line numbers stay.
+"""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +15,7 @@ from pathlib import Path
 _FOLDER = Path(__file__).parent
 _PARTS = ("page", "vendor")
 _INDEX = "page/index.html"
+_COMMENTS = re.compile(rb"^[ \t]*(?:/\*\*(?:(?!\*/).)*\*/[ \t]*|//[^\n]*)$", re.MULTILINE | re.DOTALL)
 _ASSETS, _HOSTS = b"__ASSETS__", b"__PICTURE_HOSTS__"  # in index.html: where the other files are, and a setting
 _TYPES = {
     ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
@@ -61,7 +66,11 @@ def _read() -> Iterator[tuple[str, bytes]]:
     for part in _PARTS:
         for path in sorted((_FOLDER / part).rglob("*")):
             if path.suffix in _TYPES and path.is_file():
-                yield path.relative_to(_FOLDER).as_posix(), path.read_bytes()
+                yield path.relative_to(_FOLDER).as_posix(), _sent(path.read_bytes(), path.suffix)
+
+
+def _sent(body: bytes, suffix: str) -> bytes:
+    return _COMMENTS.sub(lambda found: b"\n" * found[0].count(b"\n"), body) if suffix == ".js" else body
 
 
 def _static(path: str, body: bytes) -> StaticFile:

@@ -1,5 +1,9 @@
 // All screens. To add one, write its module in `screens` and add its row here; docs/console.md has an example.
 import { Collections } from "./screens/collections.js";
+import { Duplicates } from "./screens/duplicates.js";
+import { RecordMap } from "./screens/map.js";
+import { SourceRuns, Syncs } from "./screens/syncs.js";
+import { Trust } from "./screens/trust.js";
 
 /**
  * @typedef {object} Screen
@@ -13,6 +17,11 @@ import { Collections } from "./screens/collections.js";
 /** In the order of bar and tabs. @type {Screen[]} */
 export const SCREENS = [
   { path: "collections", title: "Collections", shown: "bar", scope: "", view: Collections },
+  { path: "syncs", title: "Syncs", shown: "bar", scope: "sync", view: Syncs },
+  { path: "syncs/:source", title: "Source", shown: "", scope: "sync", view: SourceRuns },
+  { path: "trust", title: "Trust", shown: "bar", scope: "", view: Trust },
+  { path: "collections/:name/duplicates", title: "Duplicates", shown: "tab", scope: "search", view: Duplicates },
+  { path: "collections/:name/map", title: "Map", shown: "tab", scope: "search", view: RecordMap },
 ];
 
 /**

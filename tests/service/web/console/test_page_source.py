@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import re
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from service.web.console.files import read_files
 from tests.support.servers.server import clean_environment
 from tests.support.tools import npm_install, run
 
@@ -30,10 +30,22 @@ def sources(folder: str) -> list[Path]:
 
 def test_script_and_style_stay_small() -> None:
     files = [path.read_bytes() for path in (*sources("page"), *sources("vendor"))]
-    sent, source = sum(len(gzip.compress(body, 9)) for body in files), sum(map(len, files))
+    served = [asset for path, asset in read_files().assets.items() if path.endswith((".js", ".css"))]
+    sent, source = sum(len(asset.compressed) for asset in served), sum(map(len, files))
+    assert len(served) == len(files)
     print(f"console: {len(files)} files of script and style, {source:,} bytes, {sent:,} as they are sent")
     assert sent <= MOST_BYTES
     assert source <= MOST_SOURCE_BYTES
+
+
+def test_comments_are_not_sent_and_every_line_of_code_keeps_its_number() -> None:
+    for path, asset in read_files().assets.items():
+        if not path.endswith(".js"):
+            continue
+        lines, source = asset.body.decode().split("\n"), (CONSOLE / path).read_text().split("\n")
+        assert len(lines) == len(source), path
+        for sent, written in zip(lines, source, strict=True):
+            assert sent == written or (sent == "" and written.strip().startswith(("//", "/**", "*"))), (path, written)
 
 
 def test_code_of_others_is_what_its_list_says() -> None:

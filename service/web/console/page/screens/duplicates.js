@@ -1,0 +1,153 @@
+// Records that look the same: groups as they are found, side by side, and deletion in two steps.
+import { call, path, stream } from "../core/api.js";
+import { html, useEffect, useRef, useState } from "../core/html.js";
+import { isAborted, useAction, useLoad } from "../core/load.js";
+import { changeQuery } from "../core/place.js";
+import { counted, enumText, valueText } from "../core/text.js";
+import { Busy, Failure } from "../parts/failure.js";
+
+/** @typedef {import("../../openapi").components["schemas"]} Schemas */
+/** @typedef {{ ids: string[], kind: string, distance: number, records: Map<string, any> }} Group */
+
+const AT_ONCE = 50; // groups that are shown before more are asked for
+const MOST_SHOWN = 12; // records of a group
+
+/** @param {import("../core/app.js").ScreenProps} props */
+export function Duplicates({ app, params, query }) {
+  const name = /** @type {string} */ (params.name);
+  const [search, setSearch] = useState(/** @type {{ filter: string, distance: string } | undefined} */ (undefined));
+  const { value: near } = useLoad((signal) => threshold(app, name, signal), [name]);
+  const distance = query.distance ?? "";
+  const begin = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    setSearch({ filter: query.filter ?? "", distance });
+  };
+  return html`
+    <form class="row" onSubmit=${begin}>
+      <label>Only records with <input value=${query.filter ?? ""} placeholder='in_stock = true'
+        onChange=${(/** @type {any} */ event) => changeQuery({ filter: event.target.value })} /></label>
+      <label>Largest distance: ${distance || `${near?.toFixed(3) ?? ""} (of the encoder)`}
+        <input type="range" min="0" max="0.6" step="0.005" value=${distance || near || 0}
+          onInput=${(/** @type {any} */ event) => changeQuery({ distance: event.target.value })} /></label>
+      <button type="submit" class="main">Find</button>
+    </form>
+    ${search && html`<${Groups} key=${JSON.stringify(search)} app=${app} name=${name} search=${search} />`}`;
+}
+
+/**
+ * The distance below which the encoder takes two pictures for the same.
+ * @param {import("../core/app.js").App} app
+ * @param {string} name
+ * @param {AbortSignal} signal
+ */
+async function threshold(app, name, signal) {
+  const { collection } = await call("GET", path("/v1/collections/{}", name), { signal });
+  return app.info.encoders.find((one) => one.id === collection.encoderId)?.nearDuplicateDistance;
+}
+
+/** @param {{ app: import("../core/app.js").App, name: string, search: { filter: string, distance: string } }} props */
+function Groups({ app, name, search }) {
+  const [groups, setGroups] = useState(/** @type {Group[]} */ ([]));
+  const [state, setState] = useState(/** @type {{ ended: boolean, error?: Error }} */ ({ ended: false }));
+  const [most, setMost] = useState(AT_ONCE);
+  const [chosen, setChosen] = useState(/** @type {Set<string>} */ (new Set()));
+  const reader = useRef(/** @type {AsyncGenerator<any> | undefined} */ (undefined));
+  useEffect(() => {
+    const ending = new AbortController();
+    const given = { filter: search.filter, maxDistance: search.distance };
+    reader.current = stream("GET", path("/v1/collections/{}:duplicates", name), { query: given, signal: ending.signal });
+    return () => ending.abort();
+  }, []);
+  useEffect(() => {
+    let wanted = true;
+    const read = async () => {
+      for (let made = groups.length; made < most && wanted; made += 1) {
+        const { done, value } = await /** @type {AsyncGenerator<any>} */ (reader.current).next();
+        if (done) return setState({ ended: true });
+        const group = await withRecords(name, value);
+        if (wanted) setGroups((before) => [...before, group]);
+      }
+    };
+    read().catch((error) => wanted && !isAborted(error) && setState({ ended: true, error }));
+    return () => {
+      wanted = false;
+    };
+  }, [most]);
+  const choose = (/** @type {string} */ id) => {
+    const next = new Set(chosen);
+    if (!next.delete(id)) next.add(id);
+    setChosen(next);
+  };
+  const gone = (/** @type {string[]} */ ids) => {
+    setChosen(new Set());
+    const left = groups.map((group) => ({ ...group, ids: group.ids.filter((id) => !ids.includes(id)) }));
+    setGroups(left.filter((group) => group.ids.length > 1));
+  };
+  const more = !state.ended && groups.length >= most;
+  return html`
+    <${Busy} when=${!state.ended && !more}>Comparing records … ${counted(groups.length, "group")} so far<//>
+    <${Failure} error=${state.error} />
+    ${state.ended && !state.error && html`<p role="status">${groups.length ? counted(groups.length, "group") : "No two records look the same."}</p>`}
+    ${app.can("delete") && html`<${Deletion} name=${name} ids=${[...chosen]} onDone=${gone} />`}
+    ${groups.map((group) => html`<${Side} key=${group.ids[0]} group=${group} chosen=${chosen} onChoose=${app.can("delete") && choose}
+      onHide=${() => setGroups(groups.filter((one) => one !== group))} />`)}
+    ${more && html`<button type="button" onClick=${() => setMost(most + AT_ONCE)}>Show more groups</button>`}`;
+}
+
+/**
+ * @param {string} name
+ * @param {Schemas["FindDuplicatesResponse"]} found
+ * @returns {Promise<Group>}
+ */
+async function withRecords(name, found) {
+  const recordIds = found.recordIds.slice(0, MOST_SHOWN);
+  const { records } = await call("POST", path("/v1/collections/{}/records:get", name), { body: { recordIds } });
+  const byId = new Map(records.map((/** @type {any} */ one) => [one.recordId, one]));
+  return { ids: found.recordIds, kind: enumText(found.kind, "DUPLICATE_KIND_"), distance: found.maxDistance, records: byId };
+}
+
+/** @param {{ group: Group, chosen: Set<string>, onChoose: ((id: string) => void) | false, onHide: () => void }} props */
+function Side({ group, chosen, onChoose, onHide }) {
+  const [first = ""] = group.ids;
+  return html`<section class="card group" aria-label=${`Group of ${first}`}>
+    <p class="row"><span class="badge">${group.kind}</span> ${counted(group.ids.length, "record")}, up to ${group.distance.toFixed(3)} apart
+      <button type="button" class="small" onClick=${onHide} title="Leaves it out until the page is loaded again">Not a duplicate</button></p>
+    <div class="cards">${group.ids.slice(0, MOST_SHOWN).map((id) => {
+      const record = group.records.get(id);
+      return html`<article key=${id}>
+        <h3>${id}</h3>
+        ${record?.productId && html`<p>Product ${record.productId}</p>`}
+        <dl class="facts">${Object.entries(record?.attributes ?? {}).map(([key, value]) => html`<dt>${key}</dt><dd>${valueText(value)}</dd>`)}</dl>
+        ${onChoose && html`<label class="check"><input type="checkbox" checked=${chosen.has(id)} onChange=${() => onChoose(id)} /> Delete ${id}</label>`}
+      </article>`;
+    })}</div>
+    ${group.ids.length > MOST_SHOWN && html`<p class="soft">and ${counted(group.ids.length - MOST_SHOWN, "other")}</p>`}
+  </section>`;
+}
+
+/** @param {{ name: string, ids: string[], onDone: (ids: string[]) => void }} props */
+function Deletion({ name, ids, onDone }) {
+  const [asked, setAsked] = useState(/** @type {string[]} */ ([]));
+  const [would, setWould] = useState(0);
+  const ask = (/** @type {boolean} */ force) =>
+    call("POST", path("/v1/collections/{}/records:delete", name), { body: { recordIds: force ? asked : ids, force } });
+  const [look, looking, failure] = useAction(async () => {
+    setWould(Number((await ask(false)).recordCount));
+    setAsked(ids);
+  });
+  const [remove, removing, error] = useAction(async () => {
+    await ask(true);
+    setAsked([]);
+    onDone(asked);
+  });
+  if (!ids.length) return null;
+  const sure = asked.join("\n") === ids.join("\n");
+  return html`<div class="note sticky" role="group" aria-label="Deletion">
+    ${sure
+      ? html`<p>This deletes ${counted(would, "record")} for good: ${asked.join(", ")}</p>
+        <button type="button" class="danger" disabled=${removing} onClick=${remove}>Delete ${counted(would, "record")}</button>
+        <button type="button" onClick=${() => setAsked([])}>Keep them</button>`
+      : html`<button type="button" disabled=${looking} onClick=${look}>Delete ${counted(ids.length, "selected record")} …</button>`}
+    <${Failure} error=${failure ?? error} />
+  </div>`;
+}
