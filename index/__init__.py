@@ -31,7 +31,7 @@ if typing.TYPE_CHECKING:
     from index.manifest.manifest import Manifest, State, Thing
     from index.manifest.opening import open_manifest
     from index.records.backup_manifest import read_manifest
-    from index.records.extensions.registered import FeedbackBook, PictureDigests, SourceRecords, lost_by
+    from index.records.extensions.registered import FeedbackBook, JudgedPairs, PictureDigests, SourceRecords, lost_by
     from index.records.queries import read_learnt
     from index.speed.malloc_trim import trim_heap
     from index.storage.layout import DataDirectory, TenantLayout, new_uid
@@ -84,6 +84,7 @@ if typing.TYPE_CHECKING:
     )
     from index.types.facets import NumberRange
     from index.types.feedback import FeedbackSums, Moments
+    from index.types.judgements import JudgedPair, Judgement, JudgementResult, Verdict, VerdictTally
     from index.types.ordering import Order, Position, parse_order
     from index.types.query import ScanStrategy, SearchQuery
     from index.types.quota import Allowance, Quota, StorageLimits, Usage
@@ -147,6 +148,10 @@ __all__ = [
     "FilterSyntaxError",
     "Hit",
     "InvalidInput",
+    "JudgedPair",
+    "JudgedPairs",
+    "Judgement",
+    "JudgementResult",
     "KeptPicture",
     "LocalVectorIndexes",
     "Manifest",
@@ -200,6 +205,8 @@ __all__ = [
     "UnsupportedFormat",
     "Usage",
     "Vector",
+    "Verdict",
+    "VerdictTally",
     "WriteResult",
     "WrongKey",
     "attributes_from_json",
@@ -243,7 +250,7 @@ _MODULES = {
     "manifest.manifest": ("Manifest", "State", "Thing"),
     "manifest.opening": ("open_manifest",),
     "records.backup_manifest": ("read_manifest",),
-    "records.extensions.registered": ("FeedbackBook", "PictureDigests", "SourceRecords", "lost_by"),
+    "records.extensions.registered": ("FeedbackBook", "JudgedPairs", "PictureDigests", "SourceRecords", "lost_by"),
     "records.queries": ("read_learnt",),
     "speed.malloc_trim": ("trim_heap",),
     "storage.layout": ("DataDirectory", "TenantLayout", "new_uid"),
@@ -271,6 +278,7 @@ _MODULES = {
     "types.boosts": ("Boost", "Decay", "NumberFactor", "Side"),
     "types.facets": ("NumberRange",),
     "types.feedback": ("FeedbackSums", "Moments"),
+    "types.judgements": ("JudgedPair", "Judgement", "JudgementResult", "Verdict", "VerdictTally"),
     "types.ordering": ("Order", "Position", "parse_order"),
     "types.query": ("ScanStrategy", "SearchQuery"),
     "types.quota": ("Allowance", "Quota", "StorageLimits", "Usage"),

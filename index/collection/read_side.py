@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from index.collection.collection_handle import CollectionHandle
 from index.speed.gil_yield import searches
 from index.types.answer import DuplicateGroup, Facet, FilterHints, SearchAnswer
 from index.types.checks import normalised
+from index.types.judgements import VerdictTally
 from index.types.ordering import Order, Position
 from index.types.query import SearchQuery
 from index.types.record import UNLIMITED_BYTES, RecordPage, StoredRecord
@@ -103,7 +104,10 @@ class ReadSide:
         with self.handle as loaded:
             return loaded.reading.sample(size, filter_text, excluded_ids, seed, vectors=vectors, max_bytes=max_bytes)
 
-    def duplicates(self, filter_text: str, max_distance: float) -> Iterator[DuplicateGroup]:
-        """Groups of matching records within a cosine distance of their first. Raises InvalidInput."""
+    def duplicates(
+        self, filter_text: str, max_distance: float, *, judged: bool = True
+    ) -> Generator[DuplicateGroup, None, VerdictTally]:
+        """Groups of matching records within a cosine distance of their first, under the verdicts of people (see
+        `judged_pairs`) unless `judged` is false. The generator returns what the verdicts did. Raises InvalidInput."""
         with self.handle as loaded:
-            yield from loaded.reading.duplicates(filter_text, max_distance)
+            return (yield from loaded.reading.duplicates(filter_text, max_distance, judged=judged))

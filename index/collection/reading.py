@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 
-from index.contract import RecordStore, VectorIndex
+from index.contract import JUDGED_PAIRS, RecordStore, VectorIndex
 from index.types.answer import DuplicateGroup, Hit, SearchAnswer
 from index.types.errors import AnswerTooLarge, InvalidInput
+from index.types.judgements import RowVerdicts, VerdictTally
 from index.types.ordering import Order, Position
 from index.types.query import SearchQuery
 from index.types.record import RecordPage, StoredRecord
@@ -104,14 +105,29 @@ class Reading:
         found = {record.row_id: record for record in page.records}
         return [found[row_id] for row_id in row_ids if row_id in found]
 
-    def duplicates(self, filter_text: str, max_distance: float) -> Iterator[DuplicateGroup]:
+    def duplicates(
+        self, filter_text: str, max_distance: float, *, judged: bool
+    ) -> Generator[DuplicateGroup, None, VerdictTally]:
         """Groups of matching records within a cosine distance of their first, without those that were deleted
-        meanwhile."""
-        for group in self._index.duplicates(filter_text, max_distance):
+        meanwhile. judged: under the verdicts of people. Returns what these did."""
+        verdicts = self._store.companion(JUDGED_PAIRS).rows() if judged else RowVerdicts.of()
+        groups = self._index.duplicates(filter_text, max_distance, verdicts)
+        while True:
+            try:
+                group = next(groups)
+            except StopIteration as end:
+                tally: VerdictTally = end.value
+                return tally
             found = self._store.rows(group.row_ids)
             ids = [found[r].record_id for r in group.row_ids if r in found]
             if len(ids) > 1 and group.row_ids[0] in found:  # the others need not be near each other
-                yield DuplicateGroup(tuple(ids), group.max_distance, _identical(ids, self._store.digests(ids)))
+                contradictions = tuple(
+                    (found[a].record_id, found[b].record_id)
+                    for a, b in group.contradictions
+                    if a in found and b in found
+                )
+                identical = _identical(ids, self._store.digests(ids))
+                yield DuplicateGroup(tuple(ids), group.max_distance, identical, group.merged, contradictions)
 
 
 def _identical(ids: Sequence[str], digests: Mapping[str, bytes]) -> tuple[tuple[str, ...], ...]:

@@ -8,12 +8,15 @@ from index.contract.backups import BackupSet
 from index.contract.changes import ChangeSink, StagedChanges
 from index.contract.companions import (
     FEEDBACK,
+    JUDGED_PAIRS,
     PICTURES,
     SAVED_SEARCHES,
     SOURCES,
     Companion,
     FeedbackReads,
     FeedbackWrites,
+    JudgedPairReads,
+    JudgedPairWrites,
     PictureReads,
     PictureWrites,
     SavedSearchReads,
@@ -39,6 +42,7 @@ from index.contract.vector_index import (
 
 __all__ = [
     "FEEDBACK",
+    "JUDGED_PAIRS",
     "PICTURES",
     "SAVED_SEARCHES",
     "SOURCES",
@@ -50,6 +54,8 @@ __all__ = [
     "FeedbackReads",
     "FeedbackWrites",
     "IndexSite",
+    "JudgedPairReads",
+    "JudgedPairWrites",
     "PictureReads",
     "PictureWrites",
     "RecordStore",

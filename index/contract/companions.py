@@ -1,5 +1,5 @@
-"""What a store keeps beside its records, in the same transactions: kept pictures, sources of a synchronisation, and
-people's feedback, and saved searches.
+"""What a store keeps beside its records, in the same transactions: kept pictures, sources of a synchronisation,
+people's feedback and verdicts on pairs, and saved searches.
 
 `RecordStore.companion` and `RecordTransaction.companion` hand out the two halves of a companion: its reads, and its
 writes within a transaction. Order, durability, visibility and errors are those of the store.
@@ -13,6 +13,7 @@ from typing import Generic, Protocol, TypeVar
 
 from index.types.companions import Copies, Dropped, KeptPicture, Origin, PicturePolicy, SavedSearch
 from index.types.feedback import FeedbackSums
+from index.types.judgements import JudgedPair, Judgement, JudgementResult, RowVerdicts, Verdict
 from index.types.record import WriteResult
 from index.types.sources import Failure, Mark, SourceBatch
 
@@ -158,7 +159,26 @@ class SavedSearchWrites(Protocol):
         """Deletes a name with all versions. Returns how many. Raises SavedSearchNotFound or SavedSearchMoved."""
 
 
+class JudgedPairReads(Protocol):
+    """Verdicts on pairs of records."""
+
+    def page(self, after: int, limit: int, verdict: Verdict | None, record_id: str) -> list[JudgedPair]:
+        """Pairs whose records are both there, with pair ids above `after`, in their order. verdict: None: all.
+        record_id: those of one record; empty: all."""
+
+    def rows(self) -> RowVerdicts:
+        """All verdicts by row id, also of records that were taken out and could come back."""
+
+
+class JudgedPairWrites(Protocol):
+    """Changes of verdicts. A pair goes when one of its rows does."""
+
+    def judge(self, judgements: Sequence[Judgement], now_ms: int) -> list[JudgementResult]:
+        """Stores verdicts, a result for each. A bad one fails alone."""
+
+
 PICTURES: Companion[PictureReads, PictureWrites] = Companion("pictures")
 SOURCES: Companion[SourceReads, SourceWrites] = Companion("sources")
 FEEDBACK: Companion[FeedbackReads, FeedbackWrites] = Companion("feedback")
 SAVED_SEARCHES: Companion[SavedSearchReads, SavedSearchWrites] = Companion("saved_searches")
+JUDGED_PAIRS: Companion[JudgedPairReads, JudgedPairWrites] = Companion("judged pairs")

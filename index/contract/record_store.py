@@ -135,7 +135,7 @@ class RecordStore(Protocol):
         """All records with vectors, in order of row id, as they are at the beginning of the block."""
 
     def tombstones(self) -> list[int]:
-        """Row ids of remembered deletions, those of records that could come back left out."""
+        """Row ids of remembered deletions, those of records that could come back, or did, left out."""
 
     def forget_tombstones(self, up_to: int) -> None:
         """Forgets deletions that no index needs any more."""

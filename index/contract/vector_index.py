@@ -19,7 +19,7 @@ these under its write lock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -28,6 +28,7 @@ from index.contract.changes import ChangeSink
 from index.contract.record_store import RecordStore
 from index.types.answer import Facet, FilterHints, SearchAnswer
 from index.types.collection import CollectionSpec, CollectionStats
+from index.types.judgements import RowVerdicts, VerdictTally
 from index.types.ordering import Order, Position
 from index.types.query import SearchQuery
 from index.types.record import StoredRecord
@@ -72,10 +73,13 @@ class IndexSite:
 
 
 class RowGroup(NamedTuple):
-    """Row ids of records that look the same, the earliest first, and the largest distance of one to the first."""
+    """Row ids of records that look the same, the earliest first, and the largest distance of one to the first. merged:
+    pairs in it that were judged to be of the same product. contradictions: pairs in it that were judged different."""
 
     row_ids: tuple[int, ...]
     max_distance: float
+    merged: int = 0
+    contradictions: tuple[tuple[int, int], ...] = ()
 
 
 class Selection(Protocol):
@@ -141,9 +145,17 @@ class VectorIndex(ChangeSink, Protocol):
     def rows_of_products(self, product_ids: Sequence[str]) -> list[tuple[int, int]]:
         """Row id and sequence number of each live row of these products."""
 
-    def duplicates(self, filter_text: str, max_distance: float) -> Iterator[RowGroup]:
+    def duplicates(
+        self, filter_text: str, max_distance: float, verdicts: RowVerdicts
+    ) -> Generator[RowGroup, None, VerdictTally]:
         """Groups of two or more allowed rows within a cosine distance of their first, as they are found. A pair within
-        the distance is in at least one group. Raises FilterSyntaxError, or InvalidInput where there are too many."""
+        the distance is in at least one group. Returns what the verdicts did. Raises FilterSyntaxError, or InvalidInput
+        where there are too many.
+
+        Rows of the same product, by verdicts and whatever follows from them, are together in each group with one of
+        them, and in at least one. Such a product is within the distance of what any of its rows is. Two products, or
+        rows, of which any rows were judged different are in no group together, and their pairs are left out.
+        """
 
     def erase(self) -> int:
         """Overwrites what was deleted, in memory and in all files of the index; searches that run are waited for.

@@ -62,8 +62,7 @@ def _copy_rows(source: Connection, target: Connection, extensions: Extensions) -
     migrate(source, migrations(extensions), "the snapshot")
     migrate(target, migrations(extensions), "the collection database")
     target.execute("BEGIN IMMEDIATE")
-    carried = [table for extension in extensions for table in extension.carried]
-    for table in ("meta", "records", "tombstones", "learnt", *carried):  # other tables stay where they are
+    for table in ("meta", "records", "tombstones", "learnt", *extensions.carried):
         target.execute(f"DELETE FROM {table}")  # noqa: S608
         rows = source.execute(f"SELECT * FROM {table}")  # noqa: S608
         marks = ",".join("?" * len(rows.description))

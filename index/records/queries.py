@@ -148,10 +148,10 @@ def sent_bytes(row: Sequence) -> int:  # type: ignore[type-arg]
     return 128 + len(row[1]) + len(row[2]) + text + _VALUE_BYTES * attributes.count(":") + vector
 
 
-def read_tombstones(connection: Connection, up_to: int, returning: Sequence[str] = ()) -> list[int]:
-    """Row ids of the deletions that are remembered up to a sequence number. returning: names of tables of rows that
-    were taken out and can come back; these are left out."""
-    left_out = "".join(f" AND row_id NOT IN (SELECT row_id FROM {table})" for table in returning)  # noqa: S608
+def read_tombstones(connection: Connection, up_to: int, spared: Sequence[str] = ()) -> list[int]:
+    """Row ids of the deletions that are remembered up to a sequence number. spared: queries for row ids that are left
+    out."""
+    left_out = "".join(f" AND row_id NOT IN ({query})" for query in spared)
     rows = connection.execute(f"SELECT row_id FROM tombstones WHERE sequence <= ?{left_out}", (up_to,))  # noqa: S608
     return [row[0] for row in rows]
 

@@ -158,7 +158,7 @@ class SqliteRecordStore:
 
     def tombstones(self) -> list[int]:
         with self._writing() as connection:
-            return queries.read_tombstones(connection, queries.read_sequence(connection), self._extensions.returning)
+            return queries.read_tombstones(connection, queries.read_sequence(connection), self._extensions.spared)
 
     def forget_tombstones(self, up_to: int) -> None:
         with self._writing() as connection:

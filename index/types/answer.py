@@ -82,12 +82,18 @@ class SearchAnswer(NamedTuple):
 
 @dataclass(frozen=True)
 class DuplicateGroup:
-    """Records that look the same, the one inserted first in front, and the largest distance to it. identical_ids: those
-    among them with the same content digest, together."""
+    """Records that look the same, the one inserted first in front, and the largest distance to it.
+
+    - `identical_ids`: those among them with the same content digest, together.
+    - `merged`: pairs in it that were judged to be of the same product.
+    - `contradictions`: pairs in it that were judged different, while other verdicts say that they are the same product.
+    """
 
     record_ids: tuple[str, ...]
     max_distance: float
     identical_ids: tuple[tuple[str, ...], ...] = ()
+    merged: int = 0
+    contradictions: tuple[tuple[str, str], ...] = ()
 
     @property
     def identical(self) -> bool:

@@ -162,6 +162,11 @@ DELETE_RECORDS = _forced(
     _named("collection"),
     lambda q, r: {"collection": q.collection, "records": r.record_count},
 )
+JUDGE_PAIRS = _change(
+    "pairs.judge",
+    _named("collection"),
+    lambda q, r: {"collection": q.collection, "changed": sum(result.changed for result in r.results)},
+)
 CLEAR_FEEDBACK = _change(
     "feedback.clear", _named("collection"), lambda q, r: {"collection": q.collection, "judged": r.count}
 )

@@ -62,6 +62,8 @@ METHODS: Mapping[str, Method] = by_path(
         Row("Encode", Scope.EXPORT, audit=audit.ENCODE_VECTORS),
         Row("Classify", Scope.SEARCH, reads=audit.read_filtered),
         Row("Rank", Scope.SEARCH),
+        Row("JudgePairs", Scope.INSERT, _IDEMPOTENT, audit=audit.JUDGE_PAIRS),
+        Row("ListJudgedPairs", Scope.SEARCH, reads=audit.read_collection),
         Row("AddFeedback", Scope.SEARCH, _NOT_IDEMPOTENT),
         Row("GetFeedback", Scope.ADMIN),
         Row("ClearFeedback", Scope.DELETE, _IDEMPOTENT, audit=audit.CLEAR_FEEDBACK),

@@ -19,6 +19,7 @@ _COMMANDS = {
     "search": "collections.search.search",
     "searches": "searches.searches.searches",
     "compare": "collections.compare.compare",
+    "duplicates": "collections.duplicates.duplicates",
     "feedback": "collections.feedback.feedback",
     "export": "collections.exchange.export",
     "import": "collections.exchange.import_",

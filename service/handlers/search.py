@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator
 
 from afterimage.v1 import search_service_pb2 as pb
-from index import Collection, DuplicateGroup, SearchAnswer, SearchQuery
+from index import Collection, DuplicateGroup, SearchAnswer, SearchQuery, VerdictTally
 from service.calls.error_details import to_record_error
 from service.calls.limits.bulk_share import Work
 from service.calls.limits.large_responses import LargeResponses, add_each
@@ -23,6 +23,7 @@ from service.errors import ServiceError, release_frames
 from service.handlers.conversion.comparison import compared, to_searches
 from service.handlers.conversion.feedback import to_refinement
 from service.handlers.conversion.likeness import from_duplicates, from_encoded, to_ranked
+from service.handlers.conversion.pairs import add_verdicts, from_tally
 from service.handlers.conversion.search import (
     add_hits,
     check_search,
@@ -106,9 +107,15 @@ class SearchHandlers(JudgementHandlers):
         collection = await self._engine.collection(caller, request.collection)
         near = self._engine.score_of(collection).near_duplicate_distance
         max_distance = max_distance_of(request)
-        groups = collection.duplicates(request.filter, near if max_distance is None else max_distance)
-        while (group := await self._next_group(groups)) is not None:
-            yield from_duplicates(group, near)
+        groups = collection.duplicates(
+            request.filter, near if max_distance is None else max_distance, judged=not request.ignore_verdicts
+        )
+        count = 0
+        while isinstance(group := await self._next_group(groups), DuplicateGroup):
+            count += 1
+            yield add_verdicts(from_duplicates(group, near), group)
+        if request.with_summary:
+            yield from_tally(count, group)
 
     async def Encode(self, request: pb.EncodeRequest, caller: Principal) -> pb.EncodeResponse:
         """Returns the vectors of pictures; stores nothing."""
@@ -211,12 +218,20 @@ class SearchHandlers(JudgementHandlers):
         note(Attribute.PATH, answer.path.value)
         return answer
 
-    async def _next_group(self, groups: Iterator[DuplicateGroup]) -> DuplicateGroup | None:
+    async def _next_group(self, groups: Generator[DuplicateGroup, None, VerdictTally]) -> DuplicateGroup | VerdictTally:
         with translated_errors(), stage(Stage.SEARCH):
-            return await self._engine.workers.read(next, groups, None)
+            return await self._engine.workers.read(_next_or_result, groups)
 
     async def _encode(self, picture: pb.PictureInput, encoder: Manifest, caller: Principal) -> Encoded | ServiceError:
         try:
             return await self._engine.encoded(caller, to_picture(picture), encoder)
         except Exception as failure:
             return as_service_error(failure)
+
+
+def _next_or_result(groups: Generator[DuplicateGroup, None, VerdictTally]) -> DuplicateGroup | VerdictTally:
+    try:
+        return next(groups)
+    except StopIteration as end:
+        tally: VerdictTally = end.value
+        return tally

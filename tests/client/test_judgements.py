@@ -12,9 +12,11 @@ from afterimage.client import (
     AfterimageError,
     AsyncClient,
     Client,
+    DuplicatesSummary,
     Feedback,
     InvalidArgument,
     NewRecord,
+    PairJudgement,
     PermissionDenied,
     Term,
     unpack_vector,
@@ -142,3 +144,66 @@ def test_feedback_is_a_value() -> None:
     assert replace(one, liked_weight=2.0).like("c").liked_weight == 2.0
     with pytest.raises(InvalidArgument):
         Feedback().like(7)  # type: ignore[arg-type]
+
+
+def test_verdicts_on_pairs_are_followed_listed_and_undone(client: Client) -> None:
+    client.create_collection("c")
+    client.insert("c", [NewRecord(i, image=png(n)) for i, n in (("a", 1), ("b", 1), ("c", 1), ("x", 2), ("y", 3))])
+    said = list[DuplicatesSummary]()
+
+    def groups(ignore: bool = False) -> list[tuple[str, ...]]:
+        found = client.find_duplicates("c", on_summary=said.append, ignore_verdicts=ignore)
+        return [g.record_ids for g in found]
+
+    assert groups() == [("a", "b", "c")]
+    assert said.pop() == DuplicatesSummary(1, 0, 0)
+    asked = [PairJudgement("b", "c", "different"), PairJudgement("x", "y", "same_product"),
+             PairJudgement("a", "a", "different"), PairJudgement("a", "gone", "different")]  # fmt: skip
+    results = client.judge_pairs("c", asked)
+    assert [(r.previous, r.changed, r.error.reason if r.error else "") for r in results] == [
+        ("none", True, ""), ("none", True, ""), ("", False, "ARGUMENT_INVALID"), ("", False, "RECORD_NOT_FOUND"),
+    ]  # fmt: skip
+    assert groups() == [("a", "b"), ("a", "c"), ("x", "y")]
+    assert said.pop() == DuplicatesSummary(3, 1, 1)
+    assert groups(ignore=True) == [("a", "b", "c")]
+    assert [g.same_product_pairs for g in client.find_duplicates("c")] == [0, 0, 1]
+    listed = list(client.judged_pairs("c"))
+    assert [(p.record_id, p.other_record_id, p.verdict) for p in listed] == [
+        ("b", "c", "different"), ("x", "y", "same_product"),
+    ]  # fmt: skip
+    first, token = client.judged_pairs_page("c", page_size=1)
+    second, end = client.judged_pairs_page("c", page_size=1, page_token=token)
+    assert ([*first, *second], end) == (listed, "")
+    assert list(client.judged_pairs("c", record_id="y")) == listed[1:]
+    assert list(client.judged_pairs("c", verdict="different")) == listed[:1]
+    client.judge_pairs("c", [r.undo for r in reversed(results) if not r.error])
+    assert list(client.judged_pairs("c")) == []
+    assert groups() == [("a", "b", "c")]
+
+
+def test_pairs_go_with_their_records_and_bad_calls_name_their_field(client: Client) -> None:
+    filled(client, "c", 3)
+    pairs = [PairJudgement("0", "1", "different"), PairJudgement("1", "2", "same_product")]
+    client.judge_pairs("c", pairs)
+    assert client.erase_records("c", record_ids=["0"]).records == 1
+    assert [p.record_id for p in client.judged_pairs("c")] == ["1"]
+    for call, field in (
+        (lambda: client.judge_pairs("c", []), "judgements"),
+        (lambda: client.judge_pairs("c", pairs * 501), "judgements"),
+        (lambda: client.judge_pairs("c", [PairJudgement("1", "2", "alike")]), "verdict"),
+        (lambda: client.judged_pairs_page("c", verdict="none"), "verdict"),
+        (lambda: client.judged_pairs_page("c", page_size=1001), "page_size"),
+    ):
+        with pytest.raises(InvalidArgument) as caught:
+            call()
+        assert caught.value.field == field
+
+
+def test_judging_needs_the_scope_insert_and_listing_search(server: Server, client: Client, tenant_name: str) -> None:
+    filled(client, "c", 2)
+    pair = [PairJudgement("0", "1", "different")]
+    with server.client(server.key(tenant_name, [Scope.SEARCH])) as visitor:
+        with pytest.raises(PermissionDenied):
+            visitor.judge_pairs("c", pair)
+        client.judge_pairs("c", pair)
+        assert len(list(visitor.judged_pairs("c"))) == 1

@@ -164,6 +164,12 @@ def _holds(world: World, record_id: str) -> bool:
     return bool(world.client.get_records("shared", [record_id])[0])
 
 
+def _pair(world: World, number: int) -> search_service_pb2.PairJudgement:
+    one, other = _record(world, number), _record(world, -1 - number)
+    different = search_service_pb2.PAIR_VERDICT_DIFFERENT
+    return search_service_pb2.PairJudgement(record_id=one, other_record_id=other, verdict=different)
+
+
 def _judged(world: World, number: int) -> str:
     name = f"judged{number}"
     world.client.create_collection(name, keep_feedback=True)
@@ -280,6 +286,10 @@ _CASES: dict[str, Case] = {
     ),
     "SearchService/Encode": Case(
         lambda w, n: search_service_pb2.EncodeRequest(pictures=[search_service_pb2.PictureInput(image=png(n % 50))])
+    ),
+    "SearchService/JudgePairs": Case(
+        lambda w, n: search_service_pb2.JudgePairsRequest(collection="shared", judgements=[_pair(w, n)]),
+        lambda w, n, _: bool(w.client.judged_pairs_page("shared", record_id=f"r{n}")[0]),
     ),
     "SearchService/ClearFeedback": Case(
         lambda w, n: search_service_pb2.ClearFeedbackRequest(collection=_judged(w, n)),

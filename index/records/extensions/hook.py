@@ -77,7 +77,9 @@ class Extension(ABC):
     - `columns`: the columns of the table of records that the extension owns.
     - `returning`: name of a table of records that were taken out and can come back. It has the columns record_id and
       row_id. Empty: there is none.
-    - `carried`: tables that a copy for another tenant keeps: nothing in them is keyed, or leads to what stays behind.
+    - `spared`: a query for ids of deleted rows that backups keep: their records could come back, or did.
+    - `carried`: its tables that a copy for another tenant has, too. They must hold nothing that only this tenant's key
+      or data explain. Row ids stay the same.
     - `lost`: names of what is lost if only vectors and attributes can be saved, in the plural, for operators.
     """
 
@@ -85,6 +87,7 @@ class Extension(ABC):
     migrations: ClassVar[Mapping[int, str]] = {}
     columns: tuple[str, ...] = ()
     returning: str = ""
+    spared: str = ""
     carried: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
 
@@ -169,7 +172,8 @@ class Extensions:
 
     - `columns`: of all of them. `values`: the values of these columns for a record.
     - `is_plain`: whether no extension has more to do for a new record than to give values.
-    - `returning`: as `Extension.returning`, of those that have one.
+    - `returning`: as `Extension.returning`, of those that have one. `spared`, `carried`: all of
+      their queries and tables.
     - `lost`: an enumeration of what `Extension.lost` names; empty if nothing is lost.
     """
 
@@ -178,6 +182,8 @@ class Extensions:
         self._by_name = {e.companion.name: e for e in each}
         self.columns = tuple(column for e in each for column in e.columns)
         self.returning = tuple(e.returning for e in each if e.returning)
+        self.spared = tuple(e.spared for e in each if e.spared)
+        self.carried = tuple(table for e in each for table in e.carried)
         self.lost = _enumerated([lost for e in each for lost in e.lost])
         judging = [e.is_plain for e in each if type(e).is_plain is not Extension.is_plain]
         # Both are called for each record of a bulk insert: a single extension is asked without a loop.

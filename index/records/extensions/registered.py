@@ -12,6 +12,7 @@ from typing import Generic, Protocol, TypeVar
 from index.contract import SOURCES
 from index.records.extensions.feedback import Feedback, FeedbackBook
 from index.records.extensions.hook import CollectionAccess, Extensions
+from index.records.extensions.judged_pairs import JudgedPairs, Pairs
 from index.records.extensions.kept_pictures import lost_by
 from index.records.extensions.picture_book import PictureBook
 from index.records.extensions.picture_digests import PictureDigests, digest_key
@@ -29,6 +30,7 @@ from index.types.record import Region
 __all__ = [
     "EXTENSIONS",
     "FeedbackBook",
+    "JudgedPairs",
     "PictureBook",
     "PictureDigests",
     "SavedSearchBook",
@@ -37,7 +39,7 @@ __all__ = [
     "record_stores",
 ]
 T = TypeVar("T")
-EXTENSIONS = Extensions(Sources(), Pictures(), Feedback(), SavedSearches())
+EXTENSIONS = Extensions(Sources(), Pictures(), Feedback(), SavedSearches(), Pairs())
 
 
 def record_stores() -> SqliteRecordStores:
@@ -61,6 +63,11 @@ class CollectionCompanions:
     def feedback(self) -> FeedbackBook:
         """Sums of people's feedback."""
         return FeedbackBook(self._access)
+
+    @property
+    def judged_pairs(self) -> JudgedPairs:
+        """Verdicts on pairs of records: "these are not duplicates", "this is the same product"."""
+        return JudgedPairs(self._access)
 
     @property
     def sourced(self) -> SourceRecords:

@@ -72,6 +72,7 @@ class Sources(Extension):
     migrations = _MIGRATIONS
     columns = ("url_digest", "etag", "last_modified", "source", "item_digest")
     returning = "withdrawn"
+    spared = "SELECT row_id FROM withdrawn UNION SELECT former FROM former_rows"
     lost = ("picture digests", "sync state")
 
     def reads(self, reader: Reader) -> SourceReads:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from index.types.answer import SearchAnswer
 from index.types.attributes import attributes_to_json
 from index.types.changes import RowChange
 from index.types.collection import CollectionSpec, CollectionStats
+from index.types.judgements import RowVerdicts, VerdictTally
 from index.types.query import SearchQuery
 from index.types.record import StoredRecord
 from index.vectors.ann.ann_build_job import AnnBuilds
@@ -103,10 +104,11 @@ class LocalVectorIndex:
         slots = [s for p in product_ids for s in view.slots_of_product(p)]
         return list(zip(view.row_ids[slots].tolist(), view.sequences[slots].tolist(), strict=True))
 
-    def duplicates(self, filter_text: str, max_distance: float) -> Iterator[RowGroup]:
+    def duplicates(
+        self, filter_text: str, max_distance: float, verdicts: RowVerdicts
+    ) -> Generator[RowGroup, None, VerdictTally]:
         view = self.view
-        for group in duplicate_groups(self.answering.allowed(view, filter_text), max_distance):
-            yield RowGroup(tuple(view.row_ids[list(group.slots)].tolist()), group.max_distance)
+        return (yield from duplicate_groups(self.answering.allowed(view, filter_text), max_distance, verdicts))
 
     def erase(self) -> int:
         sequence = self.rebuilding.erase()

@@ -12,16 +12,18 @@ with their square; there fewer than one pair in a hundred is missed.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.contract import RowGroup
 from index.speed.roaring_arrays import members
 from index.types.errors import InvalidInput
+from index.types.judgements import RowVerdicts, VerdictTally
 from index.vectors.ann.ann_index import AnnIndex
 from index.vectors.query.filter_cache import FilteredRows
+from index.vectors.query.judged import JudgedGrouping, PlaceVerdicts
 from index.vectors.query.pairs import Near, near_pairs
 from index.vectors.segment.view import View
 
@@ -34,48 +36,36 @@ _GRAPH_EFFORT = 64
 Pairs = list[tuple[int, float]]
 
 
-@dataclass(frozen=True)
-class SlotGroup:
-    """Slots that look the same, the earliest first, and the largest distance of one to the first."""
-
-    slots: tuple[int, ...]
-    max_distance: float
-
-
-def duplicate_groups(allowed: FilteredRows, max_distance: float) -> Iterator[SlotGroup]:
-    """Groups of two or more allowed slots, as they are found. Raises InvalidInput where too many rows are allowed of a
-    collection that has no ANN index yet."""
+def duplicate_groups(
+    allowed: FilteredRows, max_distance: float, verdicts: RowVerdicts
+) -> Generator[RowGroup, None, VerdictTally]:
+    """Groups of two or more allowed rows, as they are found. Returns what the verdicts did. Raises InvalidInput where
+    too many rows are allowed of a collection that has no ANN index yet."""
     view = allowed.view
     slots = members(allowed.rows)
     slots = slots[np.argsort(view.row_ids[slots], kind="stable")]
-    alike = _Alike(view, slots)
+    row_ids = view.row_ids[slots]
+    near = _Alike(view, slots).completed(_near_places(allowed, slots, max_distance))
+    grouping = JudgedGrouping(PlaceVerdicts.over(row_ids, verdicts))
+    for group in grouping.groups(near):
+        distance = group.max_distance
+        if distance is None:
+            first, *rest = slots[group.places].tolist()
+            apart = view.distances(view.originals(np.array([first]))[0], np.array(rest, np.int64))
+            distance = float(apart.max())
+        contradictions = tuple((int(row_ids[a]), int(row_ids[b])) for a, b in group.contradictions)
+        yield RowGroup(tuple(row_ids[group.places].tolist()), distance, group.merged, contradictions)
+    return grouping.tally
+
+
+def _near_places(allowed: FilteredRows, slots: NDArray[np.int64], max_distance: float) -> Iterator[Near]:
+    view = allowed.view
     if len(slots) <= SKETCHED_ROWS:
-        near = near_pairs(view, slots, max_distance)
-    elif view.ann_index is None:
+        return near_pairs(view, slots, max_distance)
+    if view.ann_index is None:
         message = f"{len(slots)} records are more than {SKETCHED_ROWS}, and the index is not built yet"
         raise InvalidInput("filter", f"{message}; reduce them with a filter")
-    else:
-        near = _looked_up(allowed, view.ann_index, slots, max_distance)
-    for group in _covering(alike.completed(near), len(slots)):
-        yield SlotGroup(tuple(slots[group[0]].tolist()), group[1])
-
-
-def _covering(near: Iterator[Near], count: int) -> Iterator[tuple[NDArray[np.int64], float]]:
-    """Groups that have each pair: places, the first in front, and the largest distance to it."""
-    groups: list[NDArray[np.int64]] = []
-    groups_of: dict[int, list[int]] = defaultdict(list)
-    together = np.full(count, -1, np.int64)  # the last place that each place was found together with
-    for place, others, distances in near:
-        for number in groups_of.get(place, ()):
-            together[groups[number]] = place
-        new = together[others] != place
-        if not new.any():
-            continue
-        group = np.concatenate([[place], others[new]])
-        for other in group.tolist():
-            groups_of[other].append(len(groups))
-        groups.append(group)
-        yield group, float(distances[new].max())
+    return _looked_up(allowed, view.ann_index, slots, max_distance)
 
 
 class _Alike:

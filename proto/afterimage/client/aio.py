@@ -82,6 +82,8 @@ class AsyncClient:
     encode = async_method(searches.encode)
     classify = async_method(searches.classify)
     rank = async_method(searches.rank)
+    judge_pairs = async_method(judgements.judge_pairs)
+    judged_pairs_page = async_method(judgements.judged_pairs_page)
     add_feedback = async_method(judgements.add_feedback)
     get_feedback = async_method(judgements.get_feedback)
     clear_feedback = async_method(judgements.clear_feedback)
@@ -187,18 +189,43 @@ class AsyncClient:
             if not token:
                 return
 
-    async def find_duplicates(
-        self, collection: str, *, filter: str = "", max_distance: float | None = None
-    ) -> AsyncIterator[DuplicateGroup]:
-        """Yields groups of records that look the same, as they are found.
+    async def judged_pairs(
+        self, collection: str, *, verdict: str = "", record_id: str = ""
+    ) -> AsyncIterator[judgements.JudgedPair]:
+        """Yields all judged pairs, or those with a verdict ("different", "same_product") or of a record."""
+        token = ""
+        while True:
+            page, token = await self.judged_pairs_page(
+                collection, verdict=verdict, record_id=record_id, page_token=token, page_size=1000
+            )
+            for pair in page:
+                yield pair
+            if not token:
+                return
 
-        max_distance: maximum cosine distance; None: the encoder's near-duplicate threshold.
+    async def find_duplicates(
+        self,
+        collection: str,
+        *,
+        filter: str = "",
+        max_distance: float | None = None,
+        ignore_verdicts: bool = False,
+        on_summary: Callable[[judgements.DuplicatesSummary], None] | None = None,
+    ) -> AsyncIterator[DuplicateGroup]:
+        """Yields groups of records that look the same, as they are found, and follows the verdicts of `judge_pairs`.
+
+        - max_distance: maximum cosine distance; None: the encoder's near-duplicate threshold.
+        - ignore_verdicts: group as if no pair had been judged.
+        - on_summary: is called at the end with how many pairs verdicts left out and joined.
         """
-        request = made(duplicates_request, collection, filter, max_distance)
+        request = made(duplicates_request, collection, filter, max_distance, ignore_verdicts, on_summary is not None)
         try:
             stream = self._stubs["SearchService"].FindDuplicates(request, metadata=self._endpoint.metadata)
             async for message in stream:
-                yield to_duplicate_group(message)
+                if not message.HasField("summary"):
+                    yield to_duplicate_group(message)
+                elif on_summary is not None:
+                    on_summary(judgements.to_summary(message.summary))
         except grpc.RpcError as failure:
             raise from_rpc_error(failure) from None
 

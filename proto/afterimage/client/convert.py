@@ -236,16 +236,24 @@ def to_ranked(message: search_pb.RankedPicture) -> RankedPicture:
     return RankedPicture(message.index, message.score, message.distance, error)
 
 
-def duplicates_request(collection: str, filter: str, max_distance: float | None) -> search_pb.FindDuplicatesRequest:
+def duplicates_request(
+    collection: str, filter: str, max_distance: float | None, ignore_verdicts: bool, with_summary: bool
+) -> search_pb.FindDuplicatesRequest:
     """Returns the request of a search for duplicates."""
-    return search_pb.FindDuplicatesRequest(collection=collection, filter=filter, max_distance=max_distance)
+    return search_pb.FindDuplicatesRequest(
+        collection=collection, filter=filter, max_distance=max_distance, ignore_verdicts=ignore_verdicts,
+        with_summary=with_summary,
+    )  # fmt: skip
 
 
 def to_duplicate_group(message: search_pb.FindDuplicatesResponse) -> DuplicateGroup:
     """Returns a group of duplicates."""
     kind = search_pb.DuplicateKind.Name(message.kind).removeprefix("DUPLICATE_KIND_").lower()
     identical = tuple(tuple(same.record_ids) for same in message.identical)
-    return DuplicateGroup(kind, tuple(message.record_ids), message.max_distance, identical)
+    contradictions = tuple((pair.record_id, pair.other_record_id) for pair in message.contradictions)
+    return DuplicateGroup(
+        kind, tuple(message.record_ids), message.max_distance, identical, message.same_product_pairs, contradictions
+    )
 
 
 def to_server_info(message: info_pb.GetServerInfoResponse) -> ServerInfo:

@@ -1,16 +1,68 @@
-"""What people say of results: feedback on hits. See `calls`."""
+"""What people say of results: verdicts on pairs of records, feedback on hits. See `calls`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from typing import Any
 
 from afterimage.client import convert
 from afterimage.client.calls import Call
-from afterimage.client.checks import checked_texts
+from afterimage.client.checks import checked_text, checked_texts
 from afterimage.client.errors import invalid
+from afterimage.client.values import RecordFailure
 from afterimage.v1 import search_service_pb2 as pb
+
+_VERDICTS = ("none", "different", "same_product")
+_PREFIX = "PAIR_VERDICT_"
+
+
+@dataclass(frozen=True)
+class PairJudgement:
+    """What a person says of two records: "different" (not duplicates), "same_product", or "none" to withdraw it."""
+
+    record_id: str
+    other_record_id: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class PairResult:
+    """What became of a judgement. previous: the verdict before; empty if there is an `error`."""
+
+    judgement: PairJudgement
+    previous: str
+    changed: bool
+    error: RecordFailure | None = None
+
+    @property
+    def undo(self) -> PairJudgement:
+        """The judgement that undoes this one. To undo several, pass those of the results in reverse order."""
+        return replace(self.judgement, verdict=self.previous or self.judgement.verdict)
+
+
+@dataclass(frozen=True)
+class JudgedPair:
+    """A pair with a verdict, "different" or "same_product". `record_id` was inserted first."""
+
+    record_id: str
+    other_record_id: str
+    verdict: str
+    judge_time: datetime
+
+
+@dataclass(frozen=True)
+class DuplicatesSummary:
+    """What verdicts did to a search for duplicates.
+
+    - left_out_pairs: pairs within the distance that were left out.
+    - same_product_pairs: pairs that were joined.
+    """
+
+    groups: int
+    left_out_pairs: int
+    same_product_pairs: int
 
 
 @dataclass(frozen=True)
@@ -73,6 +125,69 @@ class FeedbackSums:
     liked: FeedbackTotals
     disliked: FeedbackTotals
     contrast: FeedbackTotals
+
+
+def judge_pairs(collection: str, judgements: Sequence[PairJudgement]) -> Call[list[PairResult]]:
+    """Stores what people say of up to 1,000 pairs of records, which `find_duplicates` follows. Returns one result each,
+    in order."""
+    given = list(judgements)
+    request = pb.JudgePairsRequest(collection=collection, judgements=[_judgement(j) for j in given])
+    return Call(
+        "SearchService", "JudgePairs", request,
+        lambda r: [_pair_result(judgement, m) for judgement, m in zip(given, r.results)],
+    )  # fmt: skip
+
+
+def judged_pairs_page(
+    collection: str, *, verdict: str = "", record_id: str = "", page_token: str = "", page_size: int = 0
+) -> Call[tuple[list[JudgedPair], str]]:
+    """Returns a page of judged pairs and the token of the next page (empty: none).
+
+    - verdict: "different" or "same_product"; empty: all.
+    - record_id: only pairs of this record.
+    """
+    request = pb.ListJudgedPairsRequest(
+        collection=collection, page_size=page_size, page_token=page_token, record_id=record_id,
+        verdict=_verdict(verdict) if verdict else pb.PAIR_VERDICT_UNSPECIFIED,
+    )  # fmt: skip
+    return Call(
+        "SearchService", "ListJudgedPairs", request, lambda r: ([_judged(m) for m in r.pairs], r.next_page_token)
+    )
+
+
+def to_summary(message: pb.DuplicatesSummary) -> DuplicatesSummary:
+    """Returns what verdicts did to a search for duplicates."""
+    return DuplicatesSummary(message.groups, message.left_out_pairs, message.same_product_pairs)
+
+
+def _judgement(judgement: PairJudgement) -> pb.PairJudgement:
+    if not isinstance(judgement, PairJudgement):
+        raise invalid("judgements", f"a judgement is of type {type(judgement).__name__}; pass PairJudgement(...)")
+    return pb.PairJudgement(
+        record_id=checked_text("record_id", judgement.record_id), verdict=_verdict(judgement.verdict),
+        other_record_id=checked_text("other_record_id", judgement.other_record_id),
+    )  # fmt: skip
+
+
+def _verdict(name: str) -> pb.PairVerdict.ValueType:
+    if name not in _VERDICTS:
+        raise invalid("verdict", f"verdict is {name!r}; pass {', '.join(_VERDICTS)}")
+    return pb.PairVerdict.Value(_PREFIX + name.upper())
+
+
+def _pair_result(judgement: PairJudgement, message: pb.PairResult) -> PairResult:
+    if message.HasField("error"):
+        return PairResult(judgement, "", False, convert.to_failure(message.error))
+    return PairResult(judgement, _verdict_name(message.previous), message.changed)
+
+
+def _judged(message: pb.JudgedPair) -> JudgedPair:
+    when = message.judge_time.ToDatetime(timezone.utc)
+    return JudgedPair(message.record_id, message.other_record_id, _verdict_name(message.verdict), when)
+
+
+def _verdict_name(value: pb.PairVerdict.ValueType) -> str:
+    return pb.PairVerdict.Name(value).removeprefix(_PREFIX).lower()
 
 
 def add_feedback(

@@ -517,12 +517,16 @@ class DuplicateGroup:
 
     - kind: "identical", "near" or "similar".
     - identical_ids: groups of members with the same picture bytes.
+    - same_product_pairs: pairs in it that were judged to be the same product.
+    - contradictions: pairs in it that were judged different, although other verdicts make them the same product.
     """
 
     kind: str
     record_ids: tuple[str, ...]
     max_distance: float
     identical_ids: tuple[tuple[str, ...], ...] = ()
+    same_product_pairs: int = 0
+    contradictions: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

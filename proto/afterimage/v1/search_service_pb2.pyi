@@ -157,7 +157,7 @@ class _DuplicateKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Duplica
     DUPLICATE_KIND_NEAR: _DuplicateKind.ValueType  # 2
     """Within the encoder's near-duplicate threshold."""
     DUPLICATE_KIND_SIMILAR: _DuplicateKind.ValueType  # 3
-    """Within the requested distance, but beyond that threshold."""
+    """Within the requested distance, but beyond that threshold; or farther, if verdicts joined the records."""
 
 class DuplicateKind(_DuplicateKind, metaclass=_DuplicateKindEnumTypeWrapper):
     """Similarity of the members of a group."""
@@ -168,8 +168,34 @@ DUPLICATE_KIND_IDENTICAL: DuplicateKind.ValueType  # 1
 DUPLICATE_KIND_NEAR: DuplicateKind.ValueType  # 2
 """Within the encoder's near-duplicate threshold."""
 DUPLICATE_KIND_SIMILAR: DuplicateKind.ValueType  # 3
-"""Within the requested distance, but beyond that threshold."""
+"""Within the requested distance, but beyond that threshold; or farther, if verdicts joined the records."""
 Global___DuplicateKind: _TypeAlias = DuplicateKind  # noqa: Y015
+
+class _PairVerdict:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PairVerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PairVerdict.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PAIR_VERDICT_UNSPECIFIED: _PairVerdict.ValueType  # 0
+    PAIR_VERDICT_NONE: _PairVerdict.ValueType  # 1
+    """Nothing. In JudgePairs it withdraws a verdict."""
+    PAIR_VERDICT_DIFFERENT: _PairVerdict.ValueType  # 2
+    """They are not duplicates: they show different products."""
+    PAIR_VERDICT_SAME_PRODUCT: _PairVerdict.ValueType  # 3
+    """They show the same product."""
+
+class PairVerdict(_PairVerdict, metaclass=_PairVerdictEnumTypeWrapper):
+    """What a person says of a pair."""
+
+PAIR_VERDICT_UNSPECIFIED: PairVerdict.ValueType  # 0
+PAIR_VERDICT_NONE: PairVerdict.ValueType  # 1
+"""Nothing. In JudgePairs it withdraws a verdict."""
+PAIR_VERDICT_DIFFERENT: PairVerdict.ValueType  # 2
+"""They are not duplicates: they show different products."""
+PAIR_VERDICT_SAME_PRODUCT: PairVerdict.ValueType  # 3
+"""They show the same product."""
+Global___PairVerdict: _TypeAlias = PairVerdict  # noqa: Y015
 
 @_typing.final
 class QueryTerm(_message.Message):
@@ -1095,20 +1121,28 @@ class FindDuplicatesRequest(_message.Message):
     COLLECTION_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     MAX_DISTANCE_FIELD_NUMBER: _builtins.int
+    IGNORE_VERDICTS_FIELD_NUMBER: _builtins.int
+    WITH_SUMMARY_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     filter: _builtins.str
     max_distance: _builtins.float
     """Maximum cosine distance of pairs. If absent, the encoder's near-duplicate threshold is used."""
+    ignore_verdicts: _builtins.bool
+    """Group as if no pair had been judged."""
+    with_summary: _builtins.bool
+    """End the stream with a message that has only `summary`."""
     def __init__(
         self,
         *,
         collection: _builtins.str = ...,
         filter: _builtins.str = ...,
         max_distance: _builtins.float | None = ...,
+        ignore_verdicts: _builtins.bool = ...,
+        with_summary: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "max_distance", b"max_distance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "collection", b"collection", "filter", b"filter", "max_distance", b"max_distance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "collection", b"collection", "filter", b"filter", "ignore_verdicts", b"ignore_verdicts", "max_distance", b"max_distance", "with_summary", b"with_summary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_distance: _TypeAlias = _typing.Literal["max_distance"]  # noqa: Y015
     _WhichOneofArgType__max_distance: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance"]  # noqa: Y015
@@ -1124,9 +1158,14 @@ class FindDuplicatesResponse(_message.Message):
     RECORD_IDS_FIELD_NUMBER: _builtins.int
     MAX_DISTANCE_FIELD_NUMBER: _builtins.int
     IDENTICAL_FIELD_NUMBER: _builtins.int
+    SAME_PRODUCT_PAIRS_FIELD_NUMBER: _builtins.int
+    CONTRADICTIONS_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
     kind: Global___DuplicateKind.ValueType
     max_distance: _builtins.float
     """Maximum distance of a member to the first."""
+    same_product_pairs: _builtins.int
+    """Number of pairs in the group that were judged to be the same product."""
     @_builtins.property
     def record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The first one is the record that was inserted first."""
@@ -1135,6 +1174,16 @@ class FindDuplicatesResponse(_message.Message):
     def identical(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdenticalRecords]:
         """Members with the same bytes, encoded with the same region; the whole group if `kind` is IDENTICAL."""
 
+    @_builtins.property
+    def contradictions(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordPair]:
+        """Pairs in the group that were judged different, although other verdicts make them the same product. Withdraw one of
+        these verdicts.
+        """
+
+    @_builtins.property
+    def summary(self) -> Global___DuplicatesSummary:
+        """Only in the last message, with `with_summary`. The message has no group."""
+
     def __init__(
         self,
         *,
@@ -1142,14 +1191,263 @@ class FindDuplicatesResponse(_message.Message):
         record_ids: _abc.Iterable[_builtins.str] | None = ...,
         max_distance: _builtins.float = ...,
         identical: _abc.Iterable[Global___IdenticalRecords] | None = ...,
+        same_product_pairs: _builtins.int = ...,
+        contradictions: _abc.Iterable[Global___RecordPair] | None = ...,
+        summary: Global___DuplicatesSummary | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["identical", b"identical", "kind", b"kind", "max_distance", b"max_distance", "record_ids", b"record_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contradictions", b"contradictions", "identical", b"identical", "kind", b"kind", "max_distance", b"max_distance", "record_ids", b"record_ids", "same_product_pairs", b"same_product_pairs", "summary", b"summary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FindDuplicatesResponse: _TypeAlias = FindDuplicatesResponse  # noqa: Y015
+
+@_typing.final
+class RecordPair(_message.Message):
+    """Two records of a collection. The first one was inserted first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_ID_FIELD_NUMBER: _builtins.int
+    OTHER_RECORD_ID_FIELD_NUMBER: _builtins.int
+    record_id: _builtins.str
+    other_record_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        record_id: _builtins.str = ...,
+        other_record_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["other_record_id", b"other_record_id", "record_id", b"record_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordPair: _TypeAlias = RecordPair  # noqa: Y015
+
+@_typing.final
+class DuplicatesSummary(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUPS_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_PAIRS_FIELD_NUMBER: _builtins.int
+    SAME_PRODUCT_PAIRS_FIELD_NUMBER: _builtins.int
+    groups: _builtins.int
+    """Number of groups."""
+    left_out_pairs: _builtins.int
+    """Pairs within the distance that were left out, since they were judged different, or since others of their products
+    were.
+    """
+    same_product_pairs: _builtins.int
+    """Pairs of matching records that were joined, since they were judged to be the same product."""
+    def __init__(
+        self,
+        *,
+        groups: _builtins.int = ...,
+        left_out_pairs: _builtins.int = ...,
+        same_product_pairs: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "left_out_pairs", b"left_out_pairs", "same_product_pairs", b"same_product_pairs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DuplicatesSummary: _TypeAlias = DuplicatesSummary  # noqa: Y015
+
+@_typing.final
+class PairJudgement(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_ID_FIELD_NUMBER: _builtins.int
+    OTHER_RECORD_ID_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    record_id: _builtins.str
+    other_record_id: _builtins.str
+    verdict: Global___PairVerdict.ValueType
+    """Replaces an earlier verdict on the pair."""
+    def __init__(
+        self,
+        *,
+        record_id: _builtins.str = ...,
+        other_record_id: _builtins.str = ...,
+        verdict: Global___PairVerdict.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["other_record_id", b"other_record_id", "record_id", b"record_id", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PairJudgement: _TypeAlias = PairJudgement  # noqa: Y015
+
+@_typing.final
+class JudgePairsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    JUDGEMENTS_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    @_builtins.property
+    def judgements(self) -> _containers.RepeatedCompositeFieldContainer[Global___PairJudgement]:
+        """1 to 1,000. A collection has at most 1,000,000 judged pairs."""
+
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        judgements: _abc.Iterable[Global___PairJudgement] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "judgements", b"judgements"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JudgePairsRequest: _TypeAlias = JudgePairsRequest  # noqa: Y015
+
+@_typing.final
+class PairResult(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREVIOUS_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    previous: Global___PairVerdict.ValueType
+    """The verdict before; UNSPECIFIED if there is an error. To undo a call, send these verdicts in reverse order."""
+    changed: _builtins.bool
+    """Whether the verdict is another one now."""
+    @_builtins.property
+    def error(self) -> _types_pb2.RecordError: ...
+    def __init__(
+        self,
+        *,
+        previous: Global___PairVerdict.ValueType = ...,
+        changed: _builtins.bool = ...,
+        error: _types_pb2.RecordError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "error", b"error", "previous", b"previous"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PairResult: _TypeAlias = PairResult  # noqa: Y015
+
+@_typing.final
+class JudgePairsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___PairResult]:
+        """In the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___PairResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JudgePairsResponse: _TypeAlias = JudgePairsResponse  # noqa: Y015
+
+@_typing.final
+class ListJudgedPairsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    RECORD_ID_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    page_size: _builtins.int
+    """1 to 1,000; 0 means 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the previous page."""
+    verdict: Global___PairVerdict.ValueType
+    """Only pairs with this verdict. If unspecified, all."""
+    record_id: _builtins.str
+    """Only pairs of this record. If empty, of all."""
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        verdict: Global___PairVerdict.ValueType = ...,
+        record_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "page_size", b"page_size", "page_token", b"page_token", "record_id", b"record_id", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListJudgedPairsRequest: _TypeAlias = ListJudgedPairsRequest  # noqa: Y015
+
+@_typing.final
+class JudgedPair(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_ID_FIELD_NUMBER: _builtins.int
+    OTHER_RECORD_ID_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    JUDGE_TIME_FIELD_NUMBER: _builtins.int
+    record_id: _builtins.str
+    """The one that was inserted first."""
+    other_record_id: _builtins.str
+    verdict: Global___PairVerdict.ValueType
+    @_builtins.property
+    def judge_time(self) -> _timestamp_pb2.Timestamp:
+        """Time of the last change of the verdict."""
+
+    def __init__(
+        self,
+        *,
+        record_id: _builtins.str = ...,
+        other_record_id: _builtins.str = ...,
+        verdict: Global___PairVerdict.ValueType = ...,
+        judge_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["judge_time", b"judge_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["judge_time", b"judge_time", "other_record_id", b"other_record_id", "record_id", b"record_id", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JudgedPair: _TypeAlias = JudgedPair  # noqa: Y015
+
+@_typing.final
+class ListJudgedPairsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAIRS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def pairs(self) -> _containers.RepeatedCompositeFieldContainer[Global___JudgedPair]: ...
+    def __init__(
+        self,
+        *,
+        pairs: _abc.Iterable[Global___JudgedPair] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "pairs", b"pairs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListJudgedPairsResponse: _TypeAlias = ListJudgedPairsResponse  # noqa: Y015
 
 @_typing.final
 class IdenticalRecords(_message.Message):

@@ -51,6 +51,16 @@ class SearchServiceStub(object):
                 request_serializer=afterimage_dot_v1_dot_search__service__pb2.RankRequest.SerializeToString,
                 response_deserializer=afterimage_dot_v1_dot_search__service__pb2.RankResponse.FromString,
                 )
+        self.JudgePairs = channel.unary_unary(
+                '/afterimage.v1.SearchService/JudgePairs',
+                request_serializer=afterimage_dot_v1_dot_search__service__pb2.JudgePairsRequest.SerializeToString,
+                response_deserializer=afterimage_dot_v1_dot_search__service__pb2.JudgePairsResponse.FromString,
+                )
+        self.ListJudgedPairs = channel.unary_unary(
+                '/afterimage.v1.SearchService/ListJudgedPairs',
+                request_serializer=afterimage_dot_v1_dot_search__service__pb2.ListJudgedPairsRequest.SerializeToString,
+                response_deserializer=afterimage_dot_v1_dot_search__service__pb2.ListJudgedPairsResponse.FromString,
+                )
         self.AddFeedback = channel.unary_unary(
                 '/afterimage.v1.SearchService/AddFeedback',
                 request_serializer=afterimage_dot_v1_dot_search__service__pb2.AddFeedbackRequest.SerializeToString,
@@ -103,6 +113,10 @@ class SearchServiceServicer(object):
         """Streams groups of records that look the same, as they are found, in order of insertion. A group consists of a
         record and later ones near it. Any two records near each other share at least one group. A record near several
         records that are not near each other is in several groups.
+
+        Verdicts of JudgePairs count, unless `ignore_verdicts` is set. Records of the same product count as one, which is
+        near what any of them is near, and are in each group together; these groups come last. Two records, or products,
+        that were judged different are in no group together.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,6 +138,22 @@ class SearchServiceServicer(object):
 
     def Rank(self, request, context):
         """Sorts up to 100 supplied pictures by similarity to a query. Needs no collection and stores nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def JudgePairs(self, request, context):
+        """Stores what people say of pairs of records: "these are not duplicates", "this is the same product"; or withdraws
+        it. A bad pair fails alone. A pair is deleted with either of its records; a record that is inserted later under the
+        same id has none. It stays if a record gets another picture. Idempotent. Scope: insert.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListJudgedPairs(self, request, context):
+        """Returns the judged pairs, in the order in which they were first judged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -196,6 +226,16 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.Rank,
                     request_deserializer=afterimage_dot_v1_dot_search__service__pb2.RankRequest.FromString,
                     response_serializer=afterimage_dot_v1_dot_search__service__pb2.RankResponse.SerializeToString,
+            ),
+            'JudgePairs': grpc.unary_unary_rpc_method_handler(
+                    servicer.JudgePairs,
+                    request_deserializer=afterimage_dot_v1_dot_search__service__pb2.JudgePairsRequest.FromString,
+                    response_serializer=afterimage_dot_v1_dot_search__service__pb2.JudgePairsResponse.SerializeToString,
+            ),
+            'ListJudgedPairs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJudgedPairs,
+                    request_deserializer=afterimage_dot_v1_dot_search__service__pb2.ListJudgedPairsRequest.FromString,
+                    response_serializer=afterimage_dot_v1_dot_search__service__pb2.ListJudgedPairsResponse.SerializeToString,
             ),
             'AddFeedback': grpc.unary_unary_rpc_method_handler(
                     servicer.AddFeedback,
@@ -345,6 +385,40 @@ class SearchService(object):
         return grpc.experimental.unary_unary(request, target, '/afterimage.v1.SearchService/Rank',
             afterimage_dot_v1_dot_search__service__pb2.RankRequest.SerializeToString,
             afterimage_dot_v1_dot_search__service__pb2.RankResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def JudgePairs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/afterimage.v1.SearchService/JudgePairs',
+            afterimage_dot_v1_dot_search__service__pb2.JudgePairsRequest.SerializeToString,
+            afterimage_dot_v1_dot_search__service__pb2.JudgePairsResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListJudgedPairs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/afterimage.v1.SearchService/ListJudgedPairs',
+            afterimage_dot_v1_dot_search__service__pb2.ListJudgedPairsRequest.SerializeToString,
+            afterimage_dot_v1_dot_search__service__pb2.ListJudgedPairsResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

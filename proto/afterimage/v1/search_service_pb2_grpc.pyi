@@ -45,6 +45,10 @@ class SearchServiceStub:
     """Streams groups of records that look the same, as they are found, in order of insertion. A group consists of a
     record and later ones near it. Any two records near each other share at least one group. A record near several
     records that are not near each other is in several groups.
+
+    Verdicts of JudgePairs count, unless `ignore_verdicts` is set. Records of the same product count as one, which is
+    near what any of them is near, and are in each group together; these groups come last. Two records, or products,
+    that were judged different are in no group together.
     """
     Encode: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.EncodeRequest, _search_service_pb2.EncodeResponse]
     """Encodes up to 100 pictures and returns their vectors. Stores nothing. Scope: search and export."""
@@ -52,6 +56,13 @@ class SearchServiceStub:
     """Predicts the value of an attribute for a picture by a vote of its nearest records."""
     Rank: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.RankRequest, _search_service_pb2.RankResponse]
     """Sorts up to 100 supplied pictures by similarity to a query. Needs no collection and stores nothing."""
+    JudgePairs: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.JudgePairsRequest, _search_service_pb2.JudgePairsResponse]
+    """Stores what people say of pairs of records: "these are not duplicates", "this is the same product"; or withdraws
+    it. A bad pair fails alone. A pair is deleted with either of its records; a record that is inserted later under the
+    same id has none. It stays if a record gets another picture. Idempotent. Scope: insert.
+    """
+    ListJudgedPairs: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.ListJudgedPairsRequest, _search_service_pb2.ListJudgedPairsResponse]
+    """Returns the judged pairs, in the order in which they were first judged."""
     AddFeedback: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.AddFeedbackRequest, _search_service_pb2.AddFeedbackResponse]
     """Adds which hits of a query were liked and disliked to the sums of a collection, if its owner has turned that on
     (Collection.keep_feedback). Only sums are stored: no query, no id, nothing of a picture. A repetition counts twice.
@@ -81,6 +92,10 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """Streams groups of records that look the same, as they are found, in order of insertion. A group consists of a
     record and later ones near it. Any two records near each other share at least one group. A record near several
     records that are not near each other is in several groups.
+
+    Verdicts of JudgePairs count, unless `ignore_verdicts` is set. Records of the same product count as one, which is
+    near what any of them is near, and are in each group together; these groups come last. Two records, or products,
+    that were judged different are in no group together.
     """
     Encode: _aio.UnaryUnaryMultiCallable[_search_service_pb2.EncodeRequest, _search_service_pb2.EncodeResponse]  # type: ignore[assignment]
     """Encodes up to 100 pictures and returns their vectors. Stores nothing. Scope: search and export."""
@@ -88,6 +103,13 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """Predicts the value of an attribute for a picture by a vote of its nearest records."""
     Rank: _aio.UnaryUnaryMultiCallable[_search_service_pb2.RankRequest, _search_service_pb2.RankResponse]  # type: ignore[assignment]
     """Sorts up to 100 supplied pictures by similarity to a query. Needs no collection and stores nothing."""
+    JudgePairs: _aio.UnaryUnaryMultiCallable[_search_service_pb2.JudgePairsRequest, _search_service_pb2.JudgePairsResponse]  # type: ignore[assignment]
+    """Stores what people say of pairs of records: "these are not duplicates", "this is the same product"; or withdraws
+    it. A bad pair fails alone. A pair is deleted with either of its records; a record that is inserted later under the
+    same id has none. It stays if a record gets another picture. Idempotent. Scope: insert.
+    """
+    ListJudgedPairs: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ListJudgedPairsRequest, _search_service_pb2.ListJudgedPairsResponse]  # type: ignore[assignment]
+    """Returns the judged pairs, in the order in which they were first judged."""
     AddFeedback: _aio.UnaryUnaryMultiCallable[_search_service_pb2.AddFeedbackRequest, _search_service_pb2.AddFeedbackResponse]  # type: ignore[assignment]
     """Adds which hits of a query were liked and disliked to the sums of a collection, if its owner has turned that on
     (Collection.keep_feedback). Only sums are stored: no query, no id, nothing of a picture. A repetition counts twice.
@@ -138,6 +160,10 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         """Streams groups of records that look the same, as they are found, in order of insertion. A group consists of a
         record and later ones near it. Any two records near each other share at least one group. A record near several
         records that are not near each other is in several groups.
+
+        Verdicts of JudgePairs count, unless `ignore_verdicts` is set. Records of the same product count as one, which is
+        near what any of them is near, and are in each group together; these groups come last. Two records, or products,
+        that were judged different are in no group together.
         """
 
     @_abc_1.abstractmethod
@@ -163,6 +189,25 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_search_service_pb2.RankResponse, _abc.Awaitable[_search_service_pb2.RankResponse]]:
         """Sorts up to 100 supplied pictures by similarity to a query. Needs no collection and stores nothing."""
+
+    @_abc_1.abstractmethod
+    def JudgePairs(
+        self,
+        request: _search_service_pb2.JudgePairsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.JudgePairsResponse, _abc.Awaitable[_search_service_pb2.JudgePairsResponse]]:
+        """Stores what people say of pairs of records: "these are not duplicates", "this is the same product"; or withdraws
+        it. A bad pair fails alone. A pair is deleted with either of its records; a record that is inserted later under the
+        same id has none. It stays if a record gets another picture. Idempotent. Scope: insert.
+        """
+
+    @_abc_1.abstractmethod
+    def ListJudgedPairs(
+        self,
+        request: _search_service_pb2.ListJudgedPairsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.ListJudgedPairsResponse, _abc.Awaitable[_search_service_pb2.ListJudgedPairsResponse]]:
+        """Returns the judged pairs, in the order in which they were first judged."""
 
     @_abc_1.abstractmethod
     def AddFeedback(

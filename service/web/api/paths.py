@@ -52,6 +52,8 @@ PATHS: tuple[Path, ...] = (
     Path("SearchService/Encode", "POST", "/v1/encode", pictures="pictures"),
     Path("SearchService/Classify", "POST", f"{_COLLECTION}:classify", pictures="query"),
     Path("SearchService/Rank", "POST", "/v1/rank", pictures="pictures", one_picture="query"),
+    Path("SearchService/JudgePairs", "POST", f"{_COLLECTION}/judged-pairs:judge"),
+    Path("SearchService/ListJudgedPairs", "GET", f"{_COLLECTION}/judged-pairs"),
     Path("SearchService/AddFeedback", "POST", f"{_COLLECTION}/feedback:add", pictures="query"),
     Path("SearchService/GetFeedback", "GET", f"{_COLLECTION}/feedback"),
     Path("SearchService/ClearFeedback", "DELETE", f"{_COLLECTION}/feedback"),

@@ -22,10 +22,12 @@ from index import (
 from index.contract import Capabilities, IndexSite, RecordStore
 from index.types.changes import RowChange
 from index.types.collection import CollectionSpec
+from index.types.judgements import RowVerdicts
 from tests.index.conformance.opened import Opened, unit
 from tests.support.data.collections import SPEC, record, vector
 from tests.support.data.filters import random_attributes, random_filter
 from tests.support.data.numpy_index import NumpyIndex, NumpyIndexes
+from tests.support.data.plain_duplicates import gap_near, random_verdicts, unlike
 from tests.support.data.remote_like import Fault, Faults
 
 
@@ -76,7 +78,7 @@ def test_a_deleted_row_is_in_no_answer(opened: Opened) -> None:
     assert index.select('color = "red"').count == 2
     assert index.select().facet("color").counts == (("red", 2),)
     assert len(index.rows_of_products(["p"])) == 2
-    assert list(index.duplicates("", 0.01)) == []
+    assert list(index.duplicates("", 0.01, RowVerdicts.of())) == []
 
 
 def test_a_record_that_is_written_again_has_one_row(opened: Opened) -> None:
@@ -216,9 +218,22 @@ def test_duplicates_cover_every_pair_within_the_distance(opened: Opened) -> None
     records = opened.store.records([str(n) for n in range(18)], vectors=False)
     row_id = [records[str(n)].row_id for n in range(18)]
     pairs = {(row_id[a], row_id[b]) for a in range(18) for b in range(a + 1, 18) if 1 - rows[a] @ rows[b] <= 0.05}
-    groups = [g.row_ids for g in opened.index.duplicates("", 0.05)]
+    groups = [g.row_ids for g in opened.index.duplicates("", 0.05, RowVerdicts.of())]
     assert pairs
     assert pairs <= {(min(a, b), max(a, b)) for g in groups for a in g for b in g if a != b}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_duplicates_under_verdicts_are_what_follows_from_them_pair_by_pair(opened: Opened, seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    rows = vector(0) + chance.uniform(0.1, 0.8, 50)[:, None] * np.stack([vector(1000 * seed + n) for n in range(50)])
+    opened.collection.upsert([RecordWrite(str(n), row.astype(np.float32)) for n, row in enumerate(rows)])
+    opened.collection.delete([str(n) for n in range(0, 50, 9)])
+    records = opened.store.page(0, 99, vectors=True).records
+    vectors = {r.row_id: v for r in records if (v := r.vector) is not None}
+    limit = gap_near(vectors, 0.1)
+    for verdicts in (RowVerdicts.of(), *(random_verdicts(chance, vectors, limit) for _ in range(6))):
+        assert list(unlike(opened.index.duplicates("", limit, verdicts), vectors, limit, verdicts)) == []
 
 
 def test_what_was_saved_needs_only_later_changes(opened: Opened) -> None:

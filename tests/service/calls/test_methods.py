@@ -57,6 +57,8 @@ def invoke(server: Server, path: str, method: Any, key: str, collection: str, ru
         request.k = 1
         if method.name == "Classify":
             request.attribute = "a"
+    elif method.name == "JudgePairs":
+        request.judgements.add(record_id="1", other_record_id="2", verdict=2)
     elif method.name == "AddFeedback":
         request.query.add(record_id="1")
         request.liked_record_ids.append("1")

@@ -6,7 +6,7 @@ It proves that a collection needs nothing of its index but `index.contract`. `in
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,12 @@ from index.types.attributes import attributes_to_json
 from index.types.changes import RowChange
 from index.types.collection import CollectionSpec, CollectionStats
 from index.types.errors import AnswerTooLarge
+from index.types.judgements import RowVerdicts, VerdictTally
 from index.types.query import ORDER_REACH, SearchQuery
 from index.types.query import ScanStrategy as Strategy
 from index.types.record import StoredRecord
 from tests.support.data.plain_arrangements import boosted, by_attribute, diverse
+from tests.support.data.plain_duplicates import plain_groups
 from tests.support.data.plain_rows import Rows
 
 VARIABLE = "TEST_VECTOR_INDEX"  # numpy: tests and their servers use this index
@@ -106,18 +108,12 @@ class NumpyIndex:
     def rows_of_products(self, product_ids: Sequence[str]) -> list[tuple[int, int]]:
         return [(i, r.sequence) for i, r in self.rows.held.items() if r.product_id in product_ids]
 
-    def duplicates(self, filter_text: str, max_distance: float) -> Iterator[RowGroup]:
-        allowed, covered = self.rows.chosen(filter_text), set[tuple[int, int]]()
-        records = sorted(zip(allowed.by_age, allowed.vectors, strict=True), key=lambda pair: pair[0].row_id)
-        ids, vectors = [r.row_id for r, _ in records], np.array([v for _, v in records])
-        for place in range(len(ids)):
-            distances = np.maximum(1 - vectors[place + 1 :] @ vectors[place], 0)
-            later = np.flatnonzero(distances <= max_distance)
-            new = [n for n in later.tolist() if (place, n + place + 1) not in covered]
-            group = [place, *(n + place + 1 for n in new)]
-            covered.update((a, b) for a in group for b in group if a < b)
-            if new:
-                yield RowGroup(tuple(ids[n] for n in group), float(distances[new].max()))
+    def duplicates(
+        self, filter_text: str, max_distance: float, verdicts: RowVerdicts
+    ) -> Generator[RowGroup, None, VerdictTally]:
+        allowed = self.rows.chosen(filter_text)
+        vectors = {r.row_id: v for r, v in zip(allowed.by_age, allowed.vectors, strict=True)}
+        return (yield from plain_groups(vectors, max_distance, verdicts))
 
     def stats(self) -> CollectionStats:
         return CollectionStats(self.rows.count, 0, self.sequence, self.rows.time_ms, 0, self._saved)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +59,23 @@ def test_a_run_that_another_has_followed_writes_nothing_any_more(collection: Col
         collection.sourced.claim(1)
     assert collection.get(["1", "2"]).keys() == {"1"}
     assert collection.sourced.epoch() == 2
+
+
+def test_a_record_that_came_back_stays_in_snapshots_until_it_is_deleted(tmp_path: Path) -> None:
+    tenant = collections.directory(tmp_path)
+    collection = tenant.create(collections.SPEC)
+    begun(collection, [followed(1), followed(2)])
+    snapshot = collection.keep_snapshot().snapshot_id
+
+    def restored(name: str) -> list[str]:
+        return [r.record_id for r in tenant.restore("things", snapshot, name).list(0, 9)]
+
+    collection.sourced.withdraw(BATCH, ["1"])
+    assert restored("withdrawn") == ["1", "2"]
+    assert collection.sourced.reinstate("feed", ["1"]) == ["1"]
+    assert restored("back") == ["1", "2"]
+    collection.delete(["1"])
+    assert restored("deleted") == ["2"]
 
 
 def test_a_record_that_a_client_changes_no_longer_looks_unchanged(collection: Collection) -> None:
