@@ -34,6 +34,7 @@ _COMMANDS = {
     "access": "operations.access.access",
     "privacy": "collections.reports.privacy",
     "encoders": "models.encoders.encoders",
+    "top": "monitoring.top.top",
     "backup": "operations.backup.backup",
     "doctor": "operations.doctor.doctor",
 }

@@ -54,6 +54,8 @@ class Erasing:
 
     def __init__(self, parts: ErasingParts) -> None:
         self._parts, self._finishing, self._remains = parts, parts.finishing, parts.remains
+        metrics = parts.engine.metrics
+        self._policy_changes = metrics.policy_changes
 
     async def records(
         self, caller: Principal, name: str, record_ids: Sequence[str], product_ids: Sequence[str]
@@ -167,7 +169,7 @@ class Erasing:
         changed = spec.policy_version != before.policy_version
         if changed:
             act.tell({"from": before.picture_policy.value})
-            self._parts.engine.metrics.policy_changes.labels(spec.picture_policy.value).inc()
+            self._policy_changes.labels(spec.picture_policy.value).inc()
         # Copies may remain from an earlier change whose deletion the storage refused.
         left = 0 if spec.picture_policy.keeps_copies else swept
         earlier = await self._finishing.earlier(act, erasure)

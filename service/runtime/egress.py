@@ -21,6 +21,7 @@ OPENED_BY = {
     "coordination.embedded": ("redis",),
     "rpc.worker_client": ("worker to server",),
     "tracing.export": ("traces",),
+    "cli.monitoring.metrics_page": ("metrics page",),
     "tenancy.masterkey": ("master key command",),
 }
 
@@ -64,6 +65,10 @@ def connections(settings: Settings) -> list[Connection]:
         Connection(
             "worker to server", False, "the server that `afterimage worker --server` names",
             "a worker, not the server, opens it", "run no worker",
+        ),
+        Connection(
+            "metrics page", False, "the server that `afterimage top` names",
+            "the command, not the server, opens it", "do not run the command",
         ),
     ]  # fmt: skip
 

@@ -1,0 +1,127 @@
+"""`afterimage top`, run as a person and as a script do."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from afterimage.client import NewRecord
+from service.cli.monitoring.metrics_page import url_of
+from service.cli.output import CommandError
+from service.config import load_settings
+from service.errors import SettingError
+from service.tenancy.apikeys import Scope
+from tests.support.data.pictures import png
+from tests.support.servers.server import COMMAND, Server
+from tests.support.servers.shell import Shell
+from tests.support.servers.tls import make_certificates
+
+
+@pytest.mark.parametrize(
+    ("given", "settings", "url"),
+    [
+        ("", {}, "http://127.0.0.1:50080/metrics"), ("", {"http": "127.0.0.1:1"}, "http://127.0.0.1:1/metrics"),
+        ("", {"http": "127.0.0.1:1", "metrics": "0.0.0.0:2"}, "http://127.0.0.1:2/metrics"),
+        ("", {"metrics": "[::]:2"}, "http://[::1]:2/metrics"), ("h:3", {"metrics": "h:2"}, "http://h:3/metrics"),
+        ("https://h.example", {}, "https://h.example/metrics"), ("http://h/m", {}, "http://h/m"),
+    ],
+)  # fmt: skip
+def test_the_metrics_are_where_the_option_or_the_settings_say(given: str, settings: dict[str, str], url: str) -> None:
+    assert url_of(given, load_settings(settings).settings) == url
+
+
+def test_a_port_with_tls_is_asked_over_https(tmp_path: Path) -> None:
+    made = make_certificates(tmp_path)
+    given = {"http": "0.0.0.0:1", "tls_cert": str(made.server_cert), "tls_key": str(made.server_key)}
+    assert url_of("", load_settings(given).settings) == "https://127.0.0.1:1/metrics"
+
+
+@pytest.mark.parametrize("given", ["x", "ftp://h/metrics", "http://", "h:99999"])
+def test_what_is_no_address_is_refused(given: str) -> None:
+    with pytest.raises((CommandError, SettingError), match="--url"):
+        url_of(given, load_settings({}).settings)
+
+
+def test_one_look_shows_every_table(server: Server, shell: Shell, tenant_name: str) -> None:
+    with server.client(server.key(tenant_name)) as client:
+        client.create_collection("top")
+        client.insert("top", [NewRecord("1", image=png(1))])
+    text = shell.run("top", "--url", server.http, "--once", "--interval", "0.2")
+    for part in ("ready", "calls", "p99 ms", "pictures, by stage", "decode", "queues", "in memory", "runs"):
+        assert part in text, text
+    found = shell.json("top", "--url", f"http://{server.http}/metrics", "--once", "--interval", "0.2")
+    assert found["now"]["ready"] == 1
+    assert found["now"]["collections_open"] >= 1
+    assert [s["name"] for s in found["stages"]] == ["fetch", "queue", "decode", "model", "store"]
+    assert 1 in [c["records"] for c in found["collections"]]
+    assert (found["runs"], found["note"]) == ([], "")
+
+
+def test_a_key_without_the_scope_leaves_out_the_runs_and_says_so(
+    server: Server, shell: Shell, tenant_name: str
+) -> None:
+
+    shell.environment["AFTERIMAGE_API_KEY"] = server.key(tenant_name, [Scope.SEARCH])
+    found = shell.json("top", "--url", server.http, "--once", "--interval", "0.2")
+    assert "no runs: " in found["note"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--url", "127.0.0.1:1"), 1, "does not answer"), (("--url", "nonsense"), 1, "HOST:PORT"),
+        (("--interval", "0"), 2, "interval"), (("--token-file", "/none"), 1, "/none"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_said_with_an_exit_code(
+    shell: Shell, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    done = shell.done("top", "--once", *arguments)
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_a_terminal_each_interval_has_a_line_until_it_is_interrupted(server: Server, shell: Shell) -> None:
+    arguments = ["top", "--url", server.http, "--interval", "0.2"]
+    for more in ([], ["--json"]):
+        process = subprocess.Popen(
+            [*COMMAND, *arguments, *more], stdout=subprocess.PIPE, text=True, env=shell.environment
+        )
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        process.stdout.close()
+        for one in lines:
+            assert (json.loads(one)["now"]["ready"] == 1) if more else ("ready  calls " in one), one
+
+
+def test_a_terminal_gets_a_screen_that_is_taken_away_at_the_end(server: Server, shell: Shell) -> None:
+    mine, its = pty.openpty()
+    environment = {**shell.environment, "TERM": "xterm", "COLUMNS": "120", "LINES": "50"}
+    process = subprocess.Popen(
+        [*COMMAND, "top", "--url", server.http, "--interval", "0.2"], stdin=its, stdout=its, stderr=its, env=environment
+    )
+    os.close(its)
+    seen = b""
+    while seen.count(b"pictures, by stage") < 2:
+        seen += os.read(mine, 65536)
+    process.send_signal(signal.SIGINT)
+    while True:
+        try:
+            part = os.read(mine, 65536)
+        except OSError:
+            break
+        seen += part
+        if not part:
+            break
+    os.close(mine)
+    assert process.wait(30) == 0
+    assert seen.count(b"\x1b[?1049h") == seen.count(b"\x1b[?1049l") == 1
+    assert b"Traceback" not in seen
