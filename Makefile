@@ -24,8 +24,8 @@ PEERS := qdrant-edge-py==0.9.0 usearch==2.26.6 hnswlib==0.8.0 voyager==2.2.3 mil
 
 .DEFAULT_GOAL := help
 .PHONY: help install run demo test test-long test-numpy-index reliability mutation canary fuzz check format proto client proto-check encoder encoder-assemble encoder-check \
-	encoder-verify encoder-samples encoder-train encoder-examples torch lock docs docs-check prose-check bench-smoke bench-encoder bench-pictures bench-decoding \
-	bench-index bench-sync bench-hostile bench-workers bench-index-life bench-learning bench-own-model peers bench-plots clean
+	encoder-verify encoder-drawn encoder-samples encoder-train encoder-examples torch lock docs docs-check prose-check bench-smoke bench-encoder bench-pictures bench-decoding \
+	bench-index bench-sync bench-hostile bench-workers bench-index-life bench-learning bench-tuning bench-own-model peers bench-plots clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -120,6 +120,9 @@ encoder-check: $(STAMP) ## Check that the committed encoder matches the code and
 encoder-verify: $(STAMP) ## Fit again and compare the vectors with the committed encoder (minutes)
 	@$(BIN)/python -m service.encoder.builtin.build --verify
 
+encoder-drawn: $(STAMP) ## Measure the built-in encoder on drawn products: assumed means and first scores (a minute)
+	@$(BIN)/python -m service.encoder.drawn
+
 encoder-samples: $(STAMP) ## Draw a sheet of training pictures of the built-in encoder
 	@$(BIN)/python -m service.encoder.builtin.generator build/encoder-samples.png
 
@@ -187,6 +190,9 @@ bench-workers: $(STAMP) ## Measure the gain of workers for catalogue syncs; writ
 
 bench-own-model: $(STAMP) ## Measure the gain of own models; writes JSON
 	@$(BIN)/python -m bench.encoders.own_model
+
+bench-tuning: $(STAMP) ## Measure learned means, weights and scores on packs and drawn goods; writes JSON
+	@$(BIN)/python -m bench.encoders.tuning
 
 bench-learning: $(STAMP) ## Measure transformations that a collection can learn; writes JSON
 	@$(BIN)/python -m bench.index.learning

@@ -10,7 +10,7 @@ from index.storage.sqlite import Connection
 from index.types.collection import CollectionSpec
 from index.types.companions import PicturePolicy
 
-CHANGEABLE = ("description", "learning", "picture_policy", "policy_version", "partial", "feedback")
+CHANGEABLE = ("description", "learning", "picture_policy", "policy_version", "partial", "feedback", "tuning")
 COLUMNS = ", ".join(("uid", "home", "name", "encoder_id", "encoder_fingerprint", "dimension", *CHANGEABLE))
 MIGRATIONS = (
     """
@@ -40,6 +40,9 @@ MIGRATIONS = (
     """
     ALTER TABLE collections ADD COLUMN feedback INTEGER NOT NULL DEFAULT 0
     """,
+    """
+    ALTER TABLE collections ADD COLUMN tuning TEXT NOT NULL DEFAULT ''
+    """,
 )
 
 
@@ -57,10 +60,10 @@ def read_entries(connection: Connection) -> list[Entry]:
     return [_entry(row) for row in connection.execute(f"SELECT {COLUMNS} FROM collections")]  # noqa: S608
 
 
-def changeable_values(spec: CollectionSpec) -> tuple[str, int, str, int, int, int]:
+def changeable_values(spec: CollectionSpec) -> tuple[str, int, str, int, int, int, str]:
     """The values of the columns that can be changed."""
-    policy = spec.picture_policy.value
-    return spec.description, int(spec.learning), policy, spec.policy_version, int(spec.partial), int(spec.feedback)
+    policy, flags = spec.picture_policy.value, (int(spec.partial), int(spec.feedback))
+    return spec.description, int(spec.learning), policy, spec.policy_version, *flags, spec.tuning
 
 
 def records_name(uid: str) -> str:
@@ -81,9 +84,10 @@ def entry_of(uid: str, details: Mapping[str, Any]) -> Entry:
 
 
 def _entry(row: Any) -> Entry:
-    uid, home, name, encoder_id, fingerprint, dimension, description, learning, policy, version, *flags = row
+    uid, home, name, encoder_id, fingerprint, dimension, description, learning, policy, version = row[:10]
+    partial, feedback, tuning = row[10:]
     spec = CollectionSpec(
         name, encoder_id, fingerprint, dimension, description, bool(learning), PicturePolicy(policy), version,
-        *map(bool, flags),
+        bool(partial), bool(feedback), tuning,
     )  # fmt: skip
     return Entry(uid, home, spec)

@@ -124,10 +124,10 @@ class TenantDirectory(TenantCompanions[Collection]):
 
     def change(
         self, name: str, *, description: str | None = None, learning: bool | None = None, partial: bool | None = None,
-        feedback: bool | None = None,
+        feedback: bool | None = None, tuning: str | None = None,
     ) -> Collection:  # fmt: skip
-        """Changes a collection's description, whether it learns, whether truncated input is used, and whether feedback
-        is kept. Raises InvalidInput or CollectionNotFound."""
+        """Changes a collection's description, whether it learns, whether truncated input is used, whether feedback is
+        kept, and its tuning. Raises InvalidInput or CollectionNotFound."""
         if description is not None:
             check_description(description)
         with self._lock:
@@ -139,6 +139,7 @@ class TenantDirectory(TenantCompanions[Collection]):
                 learning=before.learning if learning is None else learning,
                 partial=before.partial if partial is None else partial,
                 feedback=before.feedback if feedback is None else feedback,
+                tuning=before.tuning if tuning is None else tuning,
             )
             self._change(collection, spec)
             return collection

@@ -52,7 +52,8 @@ class NamedBackups:
         if source is not None:
             if erased_from(source):  # the file that was checked may be another one now
                 snapshot, database = kept.checked(snapshot_id)
-            spec = replace(spec, partial=source.spec.partial, feedback=source.spec.feedback)
+            own = source.spec
+            spec = replace(spec, partial=own.partial, feedback=own.feedback, tuning=own.tuning)
             for extension in EXTENSIONS:
                 spec = extension.restored(spec, source.spec)
         return database, spec

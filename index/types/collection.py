@@ -9,7 +9,7 @@ from index.types.companions import PicturePolicy
 
 @dataclass(frozen=True)
 class CollectionSpec:
-    """What a collection is. Only description, learning, partial, feedback and the picture policy can be changed
+    """What a collection is. Only description, learning, partial, feedback, tuning and the picture policy can be changed
     later.
 
     - `name`: [a-z0-9][a-z0-9_-]{0,62}, unique within the tenant.
@@ -20,6 +20,7 @@ class CollectionSpec:
     - `picture_policy`: what its owner wants kept of pictures. `policy_version`: grows with each change of it.
     - `partial`: truncated pictures are used as far as they go.
     - `feedback`: sums of people's feedback are kept.
+    - `tuning`: how the service weighs and scores hits; text that the index keeps and does not read.
     """
 
     name: str
@@ -32,6 +33,7 @@ class CollectionSpec:
     policy_version: int = 1
     partial: bool = False
     feedback: bool = False
+    tuning: str = ""
 
     @property
     def may_have_copies(self) -> bool:

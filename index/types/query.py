@@ -30,7 +30,9 @@ class SearchQuery(NamedTuple):
     - `by_distance`: in the order of distance, whatever the collection has learnt.
     - `composed`: the vector is a sum of several, or weighted otherwise, hence like no record.
     - `scale`: cosines are multiplied by it before distances are ordered, limited and returned. Only in an order by
-      distance.
+      distance, or with `weights`.
+    - `weights`: of each number of the vector, for the order of a collection that has learnt: float32, shape
+      (dimension,), all from 0. `unweighted`: the vector before it was weighted. Both or neither.
     - `max_bytes`: of the hits' records and vectors, together.
     """
 
@@ -55,6 +57,8 @@ class SearchQuery(NamedTuple):
     by_distance: bool = False
     composed: bool = False
     scale: float = 1.0
+    weights: Vector | None = None
+    unweighted: Vector | None = None
     max_bytes: int = UNLIMITED_BYTES
 
 

@@ -123,6 +123,16 @@ CREATE_COLLECTION = _change(
     },
 )
 UPDATE_COLLECTION = _change("collection.update", _named("collection", "name"))
+TUNE_COLLECTION = AuditRule(
+    "collection.tune",
+    lambda q, r: {"collection": q.name, "undo": q.undo, "changed": r.changed} if q.apply or q.undo else None,
+    lambda q: {"collection": _short(q.name)} if q.apply or q.undo else None,
+)
+CALIBRATE_COLLECTION = AuditRule(
+    "collection.calibrate",
+    lambda q, r: {"collection": q.name, "pairs": r.pair_count} if q.apply else None,
+    lambda q: {"collection": _short(q.name)} if q.apply else None,
+)
 DELETE_COLLECTION = _forced(
     "collection.delete",
     _named("collection", "name"),

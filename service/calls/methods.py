@@ -41,6 +41,8 @@ METHODS: Mapping[str, Method] = by_path(
         Row("ListCollections", Caller.ANY_KEY),
         Row("UpdateCollection", Scope.INSERT, _IDEMPOTENT, audit=audit.UPDATE_COLLECTION),
         Row("DeleteCollection", Scope.DELETE, _NOT_IDEMPOTENT, audit=audit.DELETE_COLLECTION),
+        Row("TuneCollection", Scope.INSERT, _NOT_IDEMPOTENT, _OPEN, audit.TUNE_COLLECTION),
+        Row("CalibrateCollection", Scope.INSERT, _IDEMPOTENT, _OPEN, audit.CALIBRATE_COLLECTION),
     ),
     methods_of(
         record_service_pb2,

@@ -101,7 +101,8 @@ def engine_of(
     encoders, workers = encoders_of(settings), Workers(settings.cores)
     admission = Admission(admission_of(settings))
     pictures = EncodingPipeline(encoders, workers, decoders_of(settings), admission, metrics, allowances.picture)
-    cache = CollectionCache(LocalVectorIndexes(), settings.index_bytes, budget_files=settings.collection_files)
+    indexes = LocalVectorIndexes(query_shift=encoders.query_shift)
+    cache = CollectionCache(indexes, settings.index_bytes, budget_files=settings.collection_files)
     spaces = TenantSpaces(
         DataDirectory(settings.data_dir), registry, cache, settings.region, beside,
         lambda quota: metrics.quota_refusals.labels(quota).inc(),

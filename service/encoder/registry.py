@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from index import CollectionSpec, Vector
 from service.encoder.contract import Encoder
+from service.encoder.drawn.samples import FILE_NAME, FOLDER, DrawnSamples, read_samples
 from service.encoder.execution import Hardware, LoadedEncoder, load_encoder
 from service.encoder.kinds import check_kind, load_kind
 from service.encoder.manifest import MANIFEST_NAME, OWN_PREFIX, Manifest, ScoreSpec, read_manifest
@@ -43,6 +45,7 @@ class EncoderRegistry:
         self._found: dict[str, tuple[Path, Manifest]] = {}
         self._pinned: dict[tuple[str, str], tuple[Path, Manifest]] = {}
         self._own: dict[str, dict[str, OwnEncoder]] = {}
+        self._drawn: dict[tuple[str, str], DrawnSamples | None] = {}
         for folder in _folders(_EARLIER_FOLDER):
             self._remember(folder, read_manifest(folder))
         for folder in [BUILTIN_FOLDER, *_folders(encoders_dir)]:
@@ -140,6 +143,24 @@ class EncoderRegistry:
         """A session of its own, with so many threads. Raises SettingError."""
         folder, found = self._pinned[manifest.id, manifest.fingerprint]
         return load_kind(folder, found, threads, self._hardware.provider)
+
+    def drawn_samples(self, manifest: Manifest) -> DrawnSamples | None:
+        """The vectors that an encoder gives drawn pictures; None where nobody has measured them. Raises SettingError
+        where the file is damaged."""
+        key = (manifest.id, manifest.fingerprint)
+        if key not in self._drawn:
+            found = self._pinned.get(key)
+            paths = [FOLDER / f"{manifest.fingerprint}.npz", *([found[0] / FILE_NAME] if found else [])]
+            samples = (read_samples(path, manifest.output.dimension) for path in paths)
+            self._drawn[key] = next((s for s in samples if s is not None), None)
+        return self._drawn[key]
+
+    def query_shift(self, spec: CollectionSpec) -> Vector | None:
+        """By how much photographs are assumed to differ from the catalogue pictures of a collection, on average:
+        float32, shape (dimension,). None where nobody has measured it."""
+        found = self._pinned.get((spec.encoder_id, spec.encoder_fingerprint))
+        samples = None if found is None else self.drawn_samples(found[1])
+        return None if samples is None else samples.shift
 
     def write_score(self, manifest: Manifest, score: ScoreSpec) -> None:
         """Puts a calibration into an encoder's manifest file. Servers that run see it at their next start.

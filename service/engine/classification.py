@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from index import Hit, SearchAnswer
-from service.encoder.manifest import ScoreSpec
+from service.tuning.calibration import Scoring
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,12 @@ class Label:
     votes: int
 
 
-def labels_of(answer: SearchAnswer, attribute: str, score: ScoreSpec) -> list[Label]:
+def labels_of(answer: SearchAnswer, attribute: str, calibration: Scoring) -> list[Label]:
     """Returns the labels of the hits, the likeliest first. Each hit votes with its score as weight."""
     votes: dict[str, tuple[float, int]] = {}
     total = 0.0
     for hit in answer.hits:
-        weight = score.score(hit.distance)
+        weight = calibration.score(hit.distance)
         total += weight
         for value in _values(hit, attribute):
             sum_, count = votes.get(value, (0.0, 0))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,8 +21,35 @@ from index import Vector
 from service.encoder.manifest import BlockSpec
 from service.engine.pictures import Encoded
 from service.errors import Reason, ServiceError
+from service.tuning.tuning import Tuning
 
 MAX_EMPHASIS = 100.0
+
+
+@dataclass(frozen=True)
+class Emphasis:
+    """Weights by block name that a search uses; other blocks count 1.
+
+    - `of_collection`: they are the collection's, so that they combine with the means that it has learnt.
+    - `learned`: a tuning of the collection chose them.
+    """
+
+    weights: Mapping[str, float] = field(default_factory=dict)
+    of_collection: bool = False
+    learned: bool = False
+
+
+def effective_emphasis(
+    requested: Mapping[str, float], tuning: Tuning, blocks: tuple[BlockSpec, ...], *, learning: bool
+) -> Emphasis:
+    """The weights of a request, or else those of the collection. learning: whether the collection may use learnt ones.
+    Weights of blocks that are unknown here, because the encoder is missing, are not used."""
+    if requested:
+        return Emphasis(requested)
+    names = {b.name for b in blocks}
+    if not tuning.weights or not names.issuperset(tuning.weights) or (tuning.learned and not learning):
+        return Emphasis()
+    return Emphasis(tuning.weights, of_collection=True, learned=tuning.learned)
 
 
 def emphasised(vector: Vector, blocks: tuple[BlockSpec, ...], emphasis: Mapping[str, float]) -> Encoded:
@@ -31,7 +59,7 @@ def emphasised(vector: Vector, blocks: tuple[BlockSpec, ...], emphasis: Mapping[
     """
     if not emphasis:
         return Encoded(vector)
-    _check(blocks, emphasis)
+    check_emphasis(blocks, emphasis)
     weights = np.repeat([emphasis.get(b.name, 1.0) for b in blocks], [b.size for b in blocks])
     query = np.asarray(vector, np.float64)
     own = math.sqrt(float((weights * query * query).sum()))
@@ -40,10 +68,16 @@ def emphasised(vector: Vector, blocks: tuple[BlockSpec, ...], emphasis: Mapping[
     length = float(np.linalg.norm(weighted))
     if min(own, stored, length) < 1e-6:
         raise ServiceError(Reason.ARGUMENT_INVALID, "with these weights the query vector is zero", field="emphasis")
-    return Encoded((weighted / length).astype(np.float32), scale=length / (own * stored))
+    return Encoded(
+        (weighted / length).astype(np.float32),
+        scale=length / (own * stored),
+        weights=weights.astype(np.float32),
+        unweighted=vector,
+    )
 
 
-def _check(blocks: tuple[BlockSpec, ...], emphasis: Mapping[str, float]) -> None:
+def check_emphasis(blocks: tuple[BlockSpec, ...], emphasis: Mapping[str, float]) -> None:
+    """Raises ServiceError (ARGUMENT_INVALID) for an unknown block and for a weight out of range."""
     names = [b.name for b in blocks]
     if not names:
         raise ServiceError(Reason.ARGUMENT_INVALID, "this collection's encoder has no named blocks", field="emphasis")
@@ -54,3 +88,11 @@ def _check(blocks: tuple[BlockSpec, ...], emphasis: Mapping[str, float]) -> None
         if not 0 <= weight <= MAX_EMPHASIS:
             message = f"the weight of {name!r} must be 0 to {MAX_EMPHASIS:g}"
             raise ServiceError(Reason.ARGUMENT_INVALID, message, field="emphasis")
+
+
+def check_default_emphasis(blocks: tuple[BlockSpec, ...], emphasis: Mapping[str, float]) -> None:
+    """Raises ServiceError (ARGUMENT_INVALID) unless each search can use these weights."""
+    check_emphasis(blocks, emphasis)
+    if all(emphasis.get(b.name, 1.0) == 0 for b in blocks):
+        message = "all blocks have weight 0; at least one needs a weight above 0"
+        raise ServiceError(Reason.ARGUMENT_INVALID, message, field="default_emphasis")

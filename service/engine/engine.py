@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from index import Collection, CollectionSpec, PicturePolicy, TenantDirectory
 from service.encoder.fair_queue import Lane
 from service.encoder.manifest import BlockSpec, Manifest, ScoreSpec
 from service.encoder.registry import EncoderRegistry
+from service.engine.emphasis import Emphasis, check_default_emphasis, effective_emphasis
 from service.engine.faults import translated_errors
 from service.engine.picture_storage import PictureStorage
 from service.engine.pictures import Encoded, EncodingPipeline, PictureSource, Purpose
@@ -21,6 +23,9 @@ from service.objects.sealed import SealedObjects
 from service.tenancy.allowances import Allowances
 from service.tenancy.keyring import Principal
 from service.tenancy.spaces import TenantSpaces
+from service.tuning.calibration import Calibration
+from service.tuning.drawn import calibration_of_drawn
+from service.tuning.tuning import Tuning, tuning_of
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class NewCollection:
     picture_policy: PicturePolicy = PicturePolicy.DISCARD
     partial: bool = False
     feedback: bool = False
+    default_emphasis: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Engine:
     metrics: Metrics
     allowances: Allowances
     picture_storage: PictureStorage
+    _drawn: dict[object, Calibration] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def objects(self) -> SealedObjects:
@@ -87,9 +94,12 @@ class Engine:
         if not manifest.vectors_only:
             await self.pictures.try_encoder(manifest)
         dimension = manifest.output.dimension
+        if wanted.default_emphasis:
+            check_default_emphasis(manifest.output.blocks, wanted.default_emphasis)
+        tuning = await self.workers.upkeep(self.first_tuning, manifest, wanted.default_emphasis)
         spec = CollectionSpec(
             wanted.name, manifest.id, manifest.fingerprint, dimension, wanted.description, wanted.learning,
-            wanted.picture_policy, partial=wanted.partial, feedback=wanted.feedback,
+            wanted.picture_policy, partial=wanted.partial, feedback=wanted.feedback, tuning=tuning.to_text(),
         )  # fmt: skip
         directory = await self.directory(principal)
         with translated_errors():
@@ -113,7 +123,7 @@ class Engine:
         """The encoder that a collection is pinned to. Raises ServiceError (ENCODER_MISSING) where this server has none
         that makes the same vectors: a search never mixes two encoders."""
         spec = collection.spec
-        manifest = self._pinned(collection)
+        manifest = self.pinned(collection)
         if manifest is not None:
             return manifest
         message = (
@@ -124,14 +134,47 @@ class Engine:
 
     def blocks_of(self, collection: Collection) -> tuple[BlockSpec, ...]:
         """The named blocks of the collection's vectors; none where the encoder is missing or names none."""
-        manifest = self._pinned(collection)
+        manifest = self.pinned(collection)
         return manifest.output.blocks if manifest is not None else ()
 
     def score_of(self, collection: Collection) -> ScoreSpec:
         """The calibration of the collection's encoder; a neutral one where the encoder is missing."""
-        manifest = self._pinned(collection)
+        manifest = self.pinned(collection)
         return manifest.score if manifest is not None else ScoreSpec()
 
-    def _pinned(self, collection: Collection) -> Manifest | None:
+    def calibration_of(self, collection: Collection) -> Calibration:
+        """How the collection's scores are read: its own calibration, or that of its encoder."""
+        own = tuning_of(collection.spec.tuning).calibration
+        return own or Calibration.of_encoder(self.score_of(collection))
+
+    def emphasis_of(self, collection: Collection, requested: Mapping[str, float]) -> Emphasis:
+        """The weights of a search: those of the request, or else the collection's."""
+        spec = collection.spec
+        return effective_emphasis(requested, tuning_of(spec.tuning), self.blocks_of(collection), learning=spec.learning)
+
+    def first_tuning(self, manifest: Manifest, weights: Mapping[str, float]) -> Tuning:
+        """The tuning that a new collection begins with. Blocks for a second where the encoder has drawn samples."""
+        return Tuning(dict(weights), calibration=self.drawn_calibration(manifest, weights))
+
+    def drawn_calibration(self, manifest: Manifest, weights: Mapping[str, float]) -> Calibration | None:
+        """The calibration that drawn pictures give under weights; None where the encoder has no drawn samples. Blocks
+        for a second, once for each weights."""
+        samples = self.encoders.drawn_samples(manifest)
+        if samples is None:
+            return None
+        key = (manifest.fingerprint, manifest.score, tuple(sorted(weights.items())))
+        if key not in self._drawn:
+            near = manifest.score.near_duplicate_distance
+            self._drawn[key] = calibration_of_drawn(samples, manifest.output.blocks, weights, near)
+        return self._drawn[key]
+
+    def first_calibrations(self) -> dict[str, Calibration]:
+        """The calibration of new collections, by the id of their encoder."""
+        return {
+            m.id: self.drawn_calibration(m, {}) or Calibration.of_encoder(m.score) for m in self.encoders.manifests()
+        }
+
+    def pinned(self, collection: Collection) -> Manifest | None:
+        """The encoder that a collection is pinned to; None where this server has none that makes the same vectors."""
         spec = collection.spec
         return self.encoders.pinned(spec.encoder_id, spec.encoder_fingerprint, collection.owner)

@@ -56,11 +56,14 @@ class Encoded(NamedTuple):
     """The vector of a picture, or of a whole query: float32, shape (dimension,), L2-normalised.
 
     notes: about the pictures. scale: of an emphasised query, the weighted cosine divided by the cosine with the vector.
+    weights: of an emphasised query, of each number, shape (dimension,). unweighted: the vector before.
     """
 
     vector: Vector
     notes: tuple[Note, ...] = ()
     scale: float = 1.0
+    weights: Vector | None = None
+    unweighted: Vector | None = None
 
 
 @dataclass(frozen=True)

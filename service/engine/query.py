@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from index import Collection, Vector, normalised
-from service.encoder.manifest import ScoreSpec
 from service.engine.emphasis import emphasised
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
@@ -17,6 +16,7 @@ from service.engine.pictures import Encoded, PictureSource
 from service.engine.search_ids import from_search_id
 from service.errors import Reason, ServiceError
 from service.tenancy.keyring import Principal
+from service.tuning.calibration import Scoring
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def combine(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:
     return (total / norm).astype(np.float32)
 
 
-def distance_limit(max_distance: float | None, min_score: float | None, score: ScoreSpec) -> float | None:
+def distance_limit(max_distance: float | None, min_score: float | None, calibration: Scoring) -> float | None:
     """Returns the largest float32 distance of a hit that is within both limits.
 
     Distances and scores are rounded to float32 as in a response, so that a hit is within the limits that its response
@@ -106,7 +106,7 @@ def distance_limit(max_distance: float | None, min_score: float | None, score: S
     least = np.float32(min_score or 0)
 
     def is_within(distance: np.float32) -> bool:
-        return bool(distance <= most and np.float32(score.score(float(distance))) >= least)
+        return bool(distance <= most and np.float32(calibration.score(float(distance))) >= least)
 
     # The bits of non-negative floats, read as integers, have the order of the floats: a binary search over them.
     low, high = -1, int(np.float32(2.0).view(np.int32))

@@ -6,14 +6,14 @@ import contextlib
 from datetime import date, timedelta
 
 from index import TALLY_BINS, Collection, SearchAnswer, SearchQuery, StoreUnavailable
-from service.encoder.manifest import ScoreSpec
 from service.runtime.clock import now_ms
+from service.tuning.calibration import Scoring
 
 _DAY_MS = 86_400_000
 _FIRST = date(1970, 1, 1)
 
 
-def counted_search(collection: Collection, query: SearchQuery, score: ScoreSpec) -> SearchAnswer:
+def counted_search(collection: Collection, query: SearchQuery, score: Scoring) -> SearchAnswer:
     """Searches and counts the search. Later pages and searches among named records are not counted. For threads."""
     answer = collection.search(query)
     if not query.offset and query.only_record_ids is None:
@@ -22,7 +22,7 @@ def counted_search(collection: Collection, query: SearchQuery, score: ScoreSpec)
     return answer
 
 
-def best_bin(answer: SearchAnswer, score: ScoreSpec) -> int | None:
+def best_bin(answer: SearchAnswer, score: Scoring) -> int | None:
     """The bin of the best score among the hits, 0 to TALLY_BINS - 1; None without a hit."""
     distances = [hit.distance for group in answer.groups for hit in group]
     if not distances:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from afterimage.v1 import collection_service_pb2 as pb
 from index import Collection, CollectionSpec, CollectionStats
+from service.engine.collection_tuning import CollectionTuning, LabelledRecords
 from service.engine.engine import Engine, NewCollection
 from service.engine.faults import translated_errors
-from service.handlers.conversion.values import from_policy, page_size, timestamp, to_policy
+from service.handlers.conversion.tuning import from_calibration, from_choice, from_score_choice, from_threshold
+from service.handlers.conversion.values import check_count, from_policy, invalid, page_size, timestamp, to_policy
+from service.handlers.request_limits import MAX_PAIRS
 from service.tenancy.keyring import Principal
+from service.tuning.thresholds import best_threshold
+from service.tuning.tuning import tuning_of
 
 _LEARNING = {pb.LEARNING_UNSPECIFIED: None, pb.LEARNING_AUTO: True, pb.LEARNING_OFF: False}
 
@@ -16,7 +21,7 @@ class CollectionHandlers:
     """Documented in collection_service.proto."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self._engine, self._tuning = engine, CollectionTuning(engine)
 
     async def CreateCollection(
         self, request: pb.CreateCollectionRequest, caller: Principal
@@ -35,6 +40,7 @@ class CollectionHandlers:
                 policy,
                 wanted.partial,
                 wanted.keep_feedback,
+                dict(wanted.default_emphasis),
             ),
         )
         return pb.CreateCollectionResponse(collection=await self._message(made))
@@ -70,6 +76,9 @@ class CollectionHandlers:
                     request.name, description=description, learning=learning, partial=partial, feedback=feedback
                 )
             )
+        if request.HasField("default_emphasis"):
+            weights = dict(request.default_emphasis.weights)
+            found = await self._tuning.set_weights(caller, request.name, weights)
         return pb.UpdateCollectionResponse(collection=await self._message(found))
 
     async def DeleteCollection(
@@ -84,8 +93,43 @@ class CollectionHandlers:
                 await self._engine.workers.write(directory.delete, request.name, with_kept=request.with_snapshots)
         return pb.DeleteCollectionResponse(record_count=count, deleted=request.force, snapshot_count=kept)
 
+    async def TuneCollection(self, request: pb.TuneCollectionRequest, caller: Principal) -> pb.TuneCollectionResponse:
+        """Measures learned weights and scores; uses them with `apply`."""
+        if request.undo:
+            if request.apply:
+                raise invalid("undo", "undo and apply cannot be combined")
+            found, changed = await self._tuning.undo(caller, request.name)
+            return pb.TuneCollectionResponse(changed=changed, collection=await self._message(found))
+        report, found, changed = await self._tuning.tune(caller, request.name, apply=request.apply)
+        return pb.TuneCollectionResponse(
+            weights=from_choice(report.weights),
+            calibration=from_score_choice(report.scores),
+            changed=changed,
+            collection=await self._message(found),
+            record_count=report.records,
+        )
+
+    async def CalibrateCollection(
+        self, request: pb.CalibrateCollectionRequest, caller: Principal
+    ) -> pb.CalibrateCollectionResponse:
+        """Measures labelled pairs; calibrates the scores by them with `apply`."""
+        await self._engine.collection(caller, request.name)
+        check_count("pairs", len(request.pairs), MAX_PAIRS)
+        pairs = [LabelledRecords(p.first_record_id, p.second_record_id, p.same_product) for p in request.pairs]
+        report, _ = await self._tuning.calibrate(caller, request.name, pairs, apply=request.apply)
+        return pb.CalibrateCollectionResponse(
+            thresholds=[from_threshold(row) for row in report.rows],
+            best=from_threshold(best_threshold(report.rows)),
+            calibration=from_calibration(report.calibration),
+            changed=request.apply,
+            missing_record_ids=report.missing,
+            pair_count=report.pairs,
+        )
+
     async def _message(self, collection: Collection) -> pb.Collection:
-        return _to_message(collection.spec, await self._stats(collection))
+        message = _to_message(collection.spec, await self._stats(collection))
+        message.calibration.CopyFrom(from_calibration(self._engine.calibration_of(collection)))
+        return message
 
     async def _stats(self, collection: Collection) -> CollectionStats:
         """Returns the statistics; those of a collection that is not in memory come from its file."""
@@ -94,6 +138,7 @@ class CollectionHandlers:
 
 
 def _to_message(spec: CollectionSpec, stats: CollectionStats) -> pb.Collection:
+    tuning = tuning_of(spec.tuning)
     return pb.Collection(
         name=spec.name,
         description=spec.description,
@@ -106,6 +151,8 @@ def _to_message(spec: CollectionSpec, stats: CollectionStats) -> pb.Collection:
         learned=stats.learned,
         partial=spec.partial,
         keep_feedback=spec.feedback,
+        default_emphasis=tuning.weights,
+        learned_emphasis=tuning.learned,
         record_count=stats.records,
         tombstone_count=stats.tombstones,
         sequence=stats.sequence,

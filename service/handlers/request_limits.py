@@ -42,6 +42,7 @@ MAX_FEEDBACK_WEIGHT: Final = 10.0
 MAX_GROUP_SIZE: Final = 100
 MAX_BATCH_SEARCHES: Final = 32
 MAX_PICTURES: Final = 100
+MAX_PAIRS: Final = 10_000  # labelled pairs in one call
 MAX_CLASSIFY_K: Final = 100
 DEFAULT_CLASSIFY_K: Final = 10
 MAX_PROJECTED: Final = 5000

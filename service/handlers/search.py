@@ -138,21 +138,25 @@ class SearchHandlers(JudgementHandlers):
         k, min_score = within("k", request.k, 0, MAX_CLASSIFY_K) or DEFAULT_CLASSIFY_K, min_score_of(request)
         collection = await self._engine.collection(caller, request.collection)
         terms = opened(collection, terms)
-        query = await encode_query(self._engine, caller, collection, terms, {})
-        score = self._engine.score_of(collection)
+        emphasis = self._engine.emphasis_of(collection, {})
+        query = await encode_query(self._engine, caller, collection, terms, emphasis.weights)
+        calibration = self._engine.calibration_of(collection)
         answer = await self._answer(
             collection,
             SearchQuery(
                 query.vector,
                 k,
                 filter=request.filter,
-                max_distance=distance_limit(None, min_score, score),
+                max_distance=distance_limit(None, min_score, calibration),
                 exclude_record_ids=record_ids_of(terms),
                 own_record=all(t.record_id for t in terms),
-                composed=is_composed(terms),
+                composed=is_composed(terms) or bool(emphasis.weights),
+                scale=query.scale,
+                weights=query.weights,
+                unweighted=query.unweighted,
             ),
         )
-        labels = labels_of(answer, request.attribute, score)
+        labels = labels_of(answer, request.attribute, calibration)
         return pb.ClassifyResponse(
             labels=[pb.ClassifyLabel(value=v.value, confidence=v.confidence, votes=v.votes) for v in labels],
             undecided=is_undecided(labels),
@@ -188,24 +192,25 @@ class SearchHandlers(JudgementHandlers):
         watch, judged = Stopwatch(), to_refinement(request)
         collection = await self._engine.collection(caller, request.collection)
         terms = opened(collection, terms)
+        emphasis = self._engine.emphasis_of(collection, dict(request.emphasis))
         asked = await encode_query(self._engine, caller, collection, terms, {})
         refined = await moved(self._engine, collection, asked.vector, judged)
-        query = emphasised(refined, self._engine.blocks_of(collection), dict(request.emphasis))
+        query = emphasised(refined, self._engine.blocks_of(collection), emphasis.weights)
         encoded_s = watch.seconds()
-        score, spec = self._engine.score_of(collection), collection.spec
+        calibration, spec = self._engine.calibration_of(collection), collection.spec
         max_bytes = self._responses.most_bytes * (_READ_FOR_FIELDS if request.fields else 1)
-        wanted = to_search_query(request, terms, query, score, max_bytes)
+        wanted = to_search_query(request, terms, query, emphasis, calibration, max_bytes)
         with translated_errors():
-            answer = await self._engine.workers.read(counted_search, collection, wanted, score)
+            answer = await self._engine.workers.read(counted_search, collection, wanted, calibration)
         self._metrics.search_paths.labels(answer.path.value).inc()
         searched_s = watch.seconds()
-        response = from_answer(answer)
+        response = from_answer(answer, emphasis, calibration)
         response.encoder_id, response.encoder_fingerprint = spec.encoder_id, spec.encoder_fingerprint
         response.regions_used.extend(region_used(t) for t in terms)
         response.notes.extend(from_notes(asked.notes))
         if request.with_search_id:
             response.search_id = to_search_id(collection, asked.vector, composed=is_composed(terms))
-        await add_each(answer.groups, lambda group: add_hits(response, request, group, score), work)
+        await add_each(answer.groups, lambda group: add_hits(response, request, group, calibration), work)
         response.timings.encode_ms = encoded_s * 1000
         response.timings.search_ms = (searched_s - encoded_s) * 1000
         response.timings.total_ms = watch.seconds() * 1000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from afterimage.v1 import server_info_service_pb2 as pb
 from index import MAX_ATTRIBUTES, MAX_FILTER_BYTES, MAX_ID_BYTES
 from service.engine.engine import Engine
+from service.handlers.conversion.tuning import from_calibration
 from service.handlers.request_limits import MAX_BATCH_RECORDS, MAX_BATCH_SEARCHES, MAX_K, MAX_OFFSET, MAX_TERMS
 from service.tenancy.keyring import Principal
 
@@ -18,6 +19,7 @@ class ServerInfoHandlers:
     async def GetServerInfo(self, request: pb.GetServerInfoRequest, caller: Principal) -> pb.GetServerInfoResponse:
         """Returns the version, the limits and the encoders of the server."""
         limits, encoders = self._engine.pictures.decoders.picture_limits, self._engine.encoders
+        calibrations = await self._engine.workers.upkeep(self._engine.first_calibrations)
         return pb.GetServerInfoResponse(
             version=self._version,
             limits=pb.Limits(
@@ -41,6 +43,7 @@ class ServerInfoHandlers:
                     fingerprint=m.fingerprint, is_default=m.id == encoders.default_id,
                     blocks=[b.name for b in m.output.blocks],
                     near_duplicate_distance=m.score.near_duplicate_distance,
+                    calibration=from_calibration(calibrations[m.id]),
                 )
                 for m in encoders.manifests()
             ],

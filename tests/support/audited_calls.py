@@ -178,6 +178,26 @@ def _judged(world: World, number: int) -> str:
     return name
 
 
+def _weighed(world: World, number: int) -> str:
+    name = f"weighed{number}"
+    world.client.create_collection(name)
+    world.client.update_collection(name, default_emphasis={"colour": 2})
+    return name
+
+
+def _calibration(world: World, number: int) -> Any:
+    name = f"calibrated{number}"
+    world.client.create_collection(name)
+    axes = ([1.0] + [0.0] * (DIMENSION - 1), [0.0] * (DIMENSION - 1) + [1.0])
+    world.client.insert(name, [NewRecord(str(n), vector=axis) for n, axis in enumerate(axes)])
+    labelled = [("0", "0", True)] * 20 + [("0", "1", False)] * 20
+    pairs = [
+        collection_service_pb2.LabelledPair(first_record_id=a, second_record_id=b, same_product=same)
+        for a, b, same in labelled
+    ]
+    return collection_service_pb2.CalibrateCollectionRequest(name=name, pairs=pairs, apply=True)
+
+
 def _snapshots(world: World, collection: str) -> list[str]:
     return [s.snapshot_id for s in world.client.list_snapshots(collection)]
 
@@ -256,6 +276,14 @@ _CASES: dict[str, Case] = {
     "CollectionService/UpdateCollection": Case(
         _made("u", lambda name: collection_service_pb2.UpdateCollectionRequest(name=name, description="changed")),
         lambda w, n, _: w.client.get_collection(f"u{n}").description == "changed",
+    ),
+    "CollectionService/TuneCollection": Case(
+        lambda w, n: collection_service_pb2.TuneCollectionRequest(name=_weighed(w, n), undo=True),
+        lambda w, n, q: not w.client.get_collection(q.name).default_emphasis,
+    ),
+    "CollectionService/CalibrateCollection": Case(
+        _calibration,
+        lambda w, n, q: "PAIRS" in str(w.client.get_collection(q.name).calibration),
     ),
     "CollectionService/DeleteCollection": Case(
         _made("d", lambda name: collection_service_pb2.DeleteCollectionRequest(name=name, force=True)),

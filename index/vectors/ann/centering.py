@@ -25,6 +25,8 @@ from index.types.record import Vector
 from index.vectors.arrays.float16_matrix import Float16Matrix
 
 LEAST_ROWS, LEAST_QUERIES = 1000, 256
+PRIOR_QUERIES = 50  # that the assumed mean of queries counts as much as
+FIRST_QUERIES = 16  # real ones that move the assumed mean for the first time
 LEAST_GAIN = 0.005
 SAMPLE = 2000
 _NEAREST, _NEAR, _SPLITS = 10, 50, 2
@@ -60,9 +62,12 @@ class CenteringTransform:
         lengths = np.maximum(np.linalg.norm(centred, axis=1), _SHORTEST).astype(np.float32)
         return centred / lengths[:, None], lengths
 
-    def query(self, vector: Vector, *, own_record: bool) -> Vector:
-        """A query as it is compared. own_record: it is the vector of one of the collection's records."""
+    def query(self, vector: Vector, *, own_record: bool, weights: Vector | None = None) -> Vector:
+        """A query as it is compared. own_record: it is the vector of one of the collection's records. weights: of each
+        number, shape (dimension,)."""
         centred = vector - (self.catalogue_mean if own_record else self.query_mean)
+        if weights is not None:
+            centred = centred * weights
         return np.ascontiguousarray(centred / max(float(np.linalg.norm(centred)), _SHORTEST), np.float32)
 
     def cosines(self, query: Vector, float16: Float16Matrix, lengths: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -98,6 +103,13 @@ class QueryMean:
         """The mean so far."""
         with self._lock:
             return (self._sum / max(self.count, 1)).astype(np.float32)
+
+    def shrunk(self, assumed: Vector) -> Vector:
+        """The mean so far, drawn towards an assumed one, which counts as PRIOR_QUERIES queries. However few or alike
+        the queries are, they move it no further than their share."""
+        with self._lock:
+            total = PRIOR_QUERIES * assumed.astype(np.float64) + self._sum
+            return (total / (PRIOR_QUERIES + self.count)).astype(np.float32)
 
     def to_bytes(self) -> bytes:
         """Count and sum, float64."""

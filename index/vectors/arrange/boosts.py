@@ -60,7 +60,7 @@ def _compared(query: Query, slots: RowNumbers, found: Hits) -> Hits:
         distances = np.asarray(1 - scores, np.float32)
     else:
         scores = gather(view, slots).astype(np.float32) @ query.vector
-        distances = view.distances(query.original, slots)
+        distances = view.distances(query.original, slots, query.scale)
     hits = Hits(slots, scores, found.path, distances)
     if query.max_distance is None:
         return hits

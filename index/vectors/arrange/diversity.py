@@ -36,7 +36,8 @@ def diversified(query: Query, first: First) -> Diverse:
     """The part of the order that is wanted. `first` returns the candidates."""
     candidates = first(query, _reach(query, query.end - 1))
     rows = _rows(query, candidates.slots)
-    likeness = _rounded(query.scale * (rows @ query.vector.astype(np.float64)))
+    scale = query.scale if orders_by_distance(query) else 1.0
+    likeness = _rounded(scale * (rows @ query.vector.astype(np.float64)))
     if query.boosts is not None:
         likeness += query.boosts.totals[candidates.slots]
     picked = _picked(query, likeness, rows)

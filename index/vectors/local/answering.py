@@ -72,15 +72,18 @@ class Answering:
         """The answer. Raises FilterSyntaxError, InvalidInput or AnswerTooLarge."""
         vector = query.vector
         transform, learned = view.transform, view.transform is not None and not query.by_distance
+        asked = vector if query.unweighted is None else query.unweighted
         if not query.own_record and not query.by_distance:
-            self.queries.add(vector)
+            self.queries.add(asked)
         began = time.perf_counter() if query.filter else 0.0
         allowed = self.allowed(view, query.filter)
         filter_s = time.perf_counter() - began if query.filter else 0.0
         if chosen.only is not None:
             allowed = allowed.only(view.slots_of(chosen.only))
         searched, dropped = self._excluding(allowed, chosen.excluded)
-        compared = transform.query(vector, own_record=query.own_record) if transform is not None and learned else vector
+        compared = vector
+        if transform is not None and learned:
+            compared = transform.query(asked, own_record=query.own_record, weights=query.weights)
         resolved = Query(
             compared, vector, searched, query.k, query.offset, query.max_distance, dropped,
             query.exact or chosen.only is not None, check.ef_factor, query.by_distance, query.composed, query.scale,

@@ -11,7 +11,7 @@ from index.contract import RecordStore
 from index.speed.malloc_trim import trim_heap
 from index.types.errors import StoreUnavailable
 from index.vectors.ann.ann_build_job import AnnBuilds
-from index.vectors.ann.centering import CenteringTransform, QueryMean
+from index.vectors.ann.centering import CenteringTransform
 from index.vectors.local.centering_policy import CenteringPolicy
 from index.vectors.local.state import State, replay
 from index.vectors.query.recall import RecallCheck
@@ -38,14 +38,14 @@ class Rebuilding:
     """Of one local index. Any number of threads may call any method at once."""
 
     def __init__(
-        self, state: State, store: RecordStore, snapshots: SnapshotFiles, builders: AnnBuilds, queries: QueryMean
+        self, state: State, store: RecordStore, snapshots: SnapshotFiles, builders: AnnBuilds, learning: CenteringPolicy
     ) -> None:
         self._state, self._store, self._snapshots, self._builders = state, store, snapshots, builders
         self.lock = threading.Lock()  # one snapshot at a time
         self._building = threading.Lock()  # one compaction or base at a time
         self._replay_from: int | None = None  # deletions after this are still needed by a compaction
         self.recall = RecallCheck()
-        self.learning = CenteringPolicy(queries)
+        self.learning = learning
         self._background: threading.Thread | None = None
         self._closed = False
         self._rows_seen, self._many_come = state.rows.view.count, False
@@ -160,9 +160,9 @@ class Rebuilding:
         self.recall.run(rows.view)
         while rows.view.ann_index is not None and self._signature_rows(rows):
             pass
-        if self.learning.moves_queries(rows.view):
+        if rows.transform is not None and self.learning.moves_queries(rows.view):
             with self._store.paused():
-                rows.set_query_mean(self.learning.queries.mean())
+                rows.set_query_mean(self.learning.query_mean(rows.transform.catalogue_mean))
         if rows.erasures_wait:
             with self._store.paused():
                 erased = rows.erase_dead(ERASE_TURN_S)

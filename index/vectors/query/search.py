@@ -78,7 +78,7 @@ def with_distances(query: Query, hits: Hits) -> Hits:
     if orders_by_distance(query):
         distances = np.subtract(_ONE, hits.scores)
     else:
-        distances = query.allowed.view.distances(query.original, hits.slots)
+        distances = query.allowed.view.distances(query.original, hits.slots, query.scale)
     return Hits(hits.slots, hits.scores, hits.path, np.asarray(distances, np.float32))
 
 

@@ -44,14 +44,15 @@ class View:
         Signatures  # of the ANN index's rows and of the first ones that are newer; none where there is no ANN index
     )
 
-    def distances(self, query: Vector, slots: RowNumbers) -> Scores:
-        """Cosine distances, 0 to 2, by the encoder's own vectors, of a query of length 1."""
+    def distances(self, query: Vector, slots: RowNumbers, scale: float = 1.0) -> Scores:
+        """Cosine distances, 0 to 2, by the encoder's own vectors, of a query of length 1. Cosines are multiplied by
+        `scale` first."""
         float16 = gather(self, slots)
         if self.transform is None:
             cosines = float16.astype(np.float32) @ query
         else:
             cosines = self.transform.cosines(query, float16, self.lengths[slots])
-        return np.asarray(np.clip(1.0 - cosines, 0.0, 2.0), np.float32)
+        return np.asarray(np.clip(1.0 - scale * cosines, 0.0, 2.0), np.float32)
 
     def originals(self, slots: RowNumbers) -> NDArray[np.float32]:
         """Vectors as the encoder made them, shape (n, dimension), as exact as half precision is."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -44,7 +44,7 @@ class Call(Generic[T]):
 
 def create_collection(
     name: str, *, encoder_id: str = "", description: str = "", picture_policy: str = "DISCARD", learning: str = "auto",
-    partial: bool = False, keep_feedback: bool = False,
+    partial: bool = False, keep_feedback: bool = False, default_emphasis: Mapping[str, float] | None = None,
 ) -> Call[Collection]:  # fmt: skip
     """Creates an empty collection, pinned to one encoder.
 
@@ -53,10 +53,12 @@ def create_collection(
     - learning: "auto" or "off".
     - partial: accept truncated pictures, with a note.
     - keep_feedback: keep the sums of `add_feedback`.
+    - default_emphasis: weights of named blocks, 0 to 100, for searches without `emphasis`.
     """
     wanted = collections_pb.Collection(
         name=name, encoder_id=encoder_id, description=description, partial=partial, keep_feedback=keep_feedback,
         picture_policy=convert.to_policy(picture_policy), learning=convert.learning(learning),
+        default_emphasis=default_emphasis,
     )  # fmt: skip
     request = collections_pb.CreateCollectionRequest(collection=wanted)
     return Call("CollectionService", "CreateCollection", request, _collection, retry_safe=False)
@@ -79,13 +81,15 @@ def list_collections_page(page_token: str = "", page_size: int = 0) -> Call[tupl
 
 def update_collection(
     name: str, *, description: str | None = None, learning: str = "", partial: bool | None = None,
-    keep_feedback: bool | None = None,
+    keep_feedback: bool | None = None, default_emphasis: Mapping[str, float] | None = None,
 ) -> Call[Collection]:  # fmt: skip
-    """Changes the description, learning ("auto" or "off"), the use of truncated pictures, or whether the sums of
-    `add_feedback` are kept. None: unchanged."""
+    """Changes the description, learning ("auto" or "off"), the use of truncated pictures, whether the sums of
+    `add_feedback` are kept, or the weights of named blocks for searches without `emphasis` (empty: all 1). None:
+    unchanged."""
+    weights = None if default_emphasis is None else collections_pb.DefaultEmphasis(weights=default_emphasis)
     request = collections_pb.UpdateCollectionRequest(
         name=name, description=description, learning=convert.learning(learning), partial=partial,
-        keep_feedback=keep_feedback,
+        keep_feedback=keep_feedback, default_emphasis=weights,
     )  # fmt: skip
     return Call("CollectionService", "UpdateCollection", request, _collection)
 

@@ -39,6 +39,7 @@ from afterimage.client.values import (
     RecordResult,
     RecordSample,
     Region,
+    ScoreCalibration,
     SearchResult,
     ServerInfo,
     Term,
@@ -185,7 +186,29 @@ def to_collection(message: collections_pb.Collection) -> Collection:
         message.policy_version,
         message.partial,
         message.keep_feedback,
+        dict(sorted(message.default_emphasis.items())),
+        message.learned_emphasis,
+        to_calibration(message.calibration) if message.HasField("calibration") else None,
     )
+
+
+def to_calibration(message: types_pb.ScoreCalibration) -> ScoreCalibration:
+    """Returns a calibration of scores."""
+    return ScoreCalibration(
+        _source_name(message.source), message.midpoint, message.width, message.same_picture_distance,
+        message.same_product_distance, message.very_alike_distance, message.alike_distance, message.pair_count,
+    )  # fmt: skip
+
+
+def _source_name(value: types_pb.CalibrationSource.ValueType) -> str:
+    """Returns the name of a source; empty if it is unspecified, or later than this client."""
+    names = types_pb.CalibrationSource
+    return names.Name(value).removeprefix("CALIBRATION_SOURCE_") if value and value in names.values() else ""
+
+
+def _likeness_name(value: types_pb.Likeness.ValueType) -> str:
+    names = types_pb.Likeness
+    return names.Name(value).removeprefix("LIKENESS_") if value and value in names.values() else ""
 
 
 def to_search_result(message: search_pb.SearchResponse) -> SearchResult:
@@ -211,6 +234,8 @@ def to_search_result(message: search_pb.SearchResponse) -> SearchResult:
         message.passed_over_total,
         message.search_id,
         message.saved_search_version,
+        dict(sorted(message.weights.items())),
+        _source_name(message.calibration),
     )
 
 
@@ -269,6 +294,7 @@ def to_server_info(message: info_pb.GetServerInfoResponse) -> ServerInfo:
             e.is_default,
             tuple(e.blocks),
             e.near_duplicate_distance,
+            to_calibration(e.calibration) if e.HasField("calibration") else None,
         )
         for e in message.encoders
     )
@@ -368,7 +394,7 @@ def _facet_value(message: search_pb.FacetCount) -> str | bool | NumberRange:
 def _hit(message: search_pb.Hit) -> Hit:
     return Hit(
         message.record_id, message.product_id, message.score, message.distance, _attributes(message.attributes),
-        message.vector, message.boost, tuple(message.boosts),
+        message.vector, message.boost, tuple(message.boosts), _likeness_name(message.likeness),
     )  # fmt: skip
 
 

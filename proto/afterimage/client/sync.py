@@ -12,7 +12,18 @@ from typing import TypeVar
 
 import grpc
 
-from afterimage.client import admin, calls, catalogues, judgements, kept, oversight, saved_searches, searches, training
+from afterimage.client import (
+    admin,
+    calls,
+    catalogues,
+    judgements,
+    kept,
+    oversight,
+    saved_searches,
+    searches,
+    training,
+    tuning,
+)
 from afterimage.client.arguments import made
 from afterimage.client.batches import Outbox, Remembering
 from afterimage.client.calls import Call
@@ -68,6 +79,8 @@ class Client:
     get_collection = sync_method(calls.get_collection)
     list_collections_page = sync_method(calls.list_collections_page)
     update_collection = sync_method(calls.update_collection)
+    tune_collection = sync_method(tuning.tune_collection)
+    calibrate_collection = sync_method(tuning.calibrate_collection)
     delete_collection = sync_method(calls.delete_collection)
     insert = sync_method(calls.insert)
     get_records = sync_method(calls.get_records)

@@ -169,8 +169,32 @@ class RecordSample:
 
 
 @dataclass(frozen=True)
+class ScoreCalibration:
+    """How distances are read: as a score, and as a word of `Hit.likeness`.
+
+    - source: ENCODER, DRAWN, PRODUCTS or PAIRS: what it was measured on.
+    - midpoint, width: of the logistic curve that gives the score.
+    - same_picture_distance to alike_distance: the largest distance of each word.
+    - pair_count: that it was measured on; 0 if unknown.
+    """
+
+    source: str
+    midpoint: float
+    width: float
+    same_picture_distance: float
+    same_product_distance: float
+    very_alike_distance: float
+    alike_distance: float
+    pair_count: int
+
+
+@dataclass(frozen=True)
 class Collection:
-    """A collection and its counts."""
+    """A collection and its counts.
+
+    - default_emphasis: weights of blocks for searches without `emphasis`. learned_emphasis: a tuning chose them.
+    - calibration: how scores and likeness of hits are computed; None from a server of an earlier version.
+    """
 
     name: str
     description: str
@@ -188,6 +212,9 @@ class Collection:
     policy_version: int
     partial: bool = False
     keep_feedback: bool = False
+    default_emphasis: Mapping[str, float] = field(default_factory=dict)
+    learned_emphasis: bool = False
+    calibration: ScoreCalibration | None = None
 
 
 @dataclass(frozen=True)
@@ -213,7 +240,11 @@ class Boost:
 
 @dataclass(frozen=True)
 class Hit:
-    """A record of a search result. boost: what all boosts add to its similarity. boosts: what each adds."""
+    """A record of a search result.
+
+    - boost: what all boosts add to its similarity. boosts: what each adds.
+    - likeness: SAME_PICTURE, SAME_PRODUCT, VERY_ALIKE, ALIKE or NOT_ALIKE; empty from a server of an earlier version.
+    """
 
     record_id: str
     product_id: str
@@ -223,6 +254,7 @@ class Hit:
     vector: bytes = field(repr=False)
     boost: float = 0.0
     boosts: tuple[float, ...] = ()
+    likeness: str = ""
 
 
 @dataclass(frozen=True)
@@ -240,6 +272,8 @@ class SearchResult:
     - path: the search strategy.
     - unknown_attributes: names in the filter that no record has.
     - filter_hints: warnings about the filter.
+    - weights: of blocks that this search used; other blocks have weight 1.
+    - calibration: what scores are based on: ENCODER, DRAWN, PRODUCTS or PAIRS.
     - passed_over: with `diversity`, nearer records that gave way; at most 100 of the `passed_over_total`.
     - search_id: with `with_search_id`, stands for the query in a `Term` for an hour.
     - saved_search_version: of the saved search that was used; 0: none.
@@ -265,6 +299,8 @@ class SearchResult:
     passed_over_total: int = 0
     search_id: str = field(default="", repr=False)
     saved_search_version: int = 0
+    weights: Mapping[str, float] = field(default_factory=dict)
+    calibration: str = ""
 
 
 @dataclass(frozen=True)
@@ -559,7 +595,8 @@ class RankedPicture:
 
 @dataclass(frozen=True)
 class Encoder:
-    """An encoder of the server. near_duplicate_distance: maximum distance of near-duplicates."""
+    """An encoder of the server. near_duplicate_distance: maximum distance of near-duplicates. calibration: of the
+    scores of new collections."""
 
     id: str
     version: str
@@ -569,6 +606,7 @@ class Encoder:
     is_default: bool
     blocks: tuple[str, ...] = ()
     near_duplicate_distance: float = 0.0
+    calibration: ScoreCalibration | None = None
 
 
 @dataclass(frozen=True)

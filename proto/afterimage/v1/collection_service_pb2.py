@@ -12,10 +12,11 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
+from afterimage.v1 import types_pb2 as afterimage_dot_v1_dot_types__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&afterimage/v1/collection_service.proto\x12\rafterimage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc7\x03\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x12\n\nencoder_id\x18\x03 \x01(\t\x12\x11\n\tdimension\x18\x04 \x01(\x05\x12\x1b\n\x13\x65ncoder_fingerprint\x18\x05 \x01(\t\x12\x34\n\x0epicture_policy\x18\x06 \x01(\x0e\x32\x1c.afterimage.v1.PicturePolicy\x12\x14\n\x0crecord_count\x18\x07 \x01(\x03\x12\x17\n\x0ftombstone_count\x18\x08 \x01(\x03\x12\x10\n\x08sequence\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nindex_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x08learning\x18\x0c \x01(\x0e\x32\x17.afterimage.v1.Learning\x12\x0f\n\x07learned\x18\r \x01(\x08\x12\x16\n\x0epolicy_version\x18\x0e \x01(\x05\x12\x0f\n\x07partial\x18\x0f \x01(\x08\x12\x15\n\rkeep_feedback\x18\x10 \x01(\x08\"H\n\x17\x43reateCollectionRequest\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.afterimage.v1.Collection\"I\n\x18\x43reateCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.afterimage.v1.Collection\"$\n\x14GetCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"F\n\x15GetCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.afterimage.v1.Collection\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x17ListCollectionsResponse\x12.\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x19.afterimage.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xcc\x01\n\x17UpdateCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x0b\x64\x65scription\x18\x02 \x01(\tH\x00\x88\x01\x01\x12)\n\x08learning\x18\x03 \x01(\x0e\x32\x17.afterimage.v1.Learning\x12\x14\n\x07partial\x18\x04 \x01(\x08H\x01\x88\x01\x01\x12\x1a\n\rkeep_feedback\x18\x05 \x01(\x08H\x02\x88\x01\x01\x42\x0e\n\x0c_descriptionB\n\n\x08_partialB\x10\n\x0e_keep_feedback\"I\n\x18UpdateCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.afterimage.v1.Collection\"N\n\x17\x44\x65leteCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x16\n\x0ewith_snapshots\x18\x03 \x01(\x08\"Y\n\x18\x44\x65leteCollectionResponse\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\x12\x0f\n\x07\x64\x65leted\x18\x02 \x01(\x08\x12\x16\n\x0esnapshot_count\x18\x03 \x01(\x03*\x8c\x01\n\rPicturePolicy\x12\x1e\n\x1aPICTURE_POLICY_UNSPECIFIED\x10\x00\x12\x1a\n\x16PICTURE_POLICY_DISCARD\x10\x01\x12\x1c\n\x18PICTURE_POLICY_REFERENCE\x10\x02\x12!\n\x1dPICTURE_POLICY_ENCRYPTED_COPY\x10\x03*I\n\x08Learning\x12\x18\n\x14LEARNING_UNSPECIFIED\x10\x00\x12\x11\n\rLEARNING_AUTO\x10\x01\x12\x10\n\x0cLEARNING_OFF\x10\x02\x32\x80\x04\n\x11\x43ollectionService\x12\x63\n\x10\x43reateCollection\x12&.afterimage.v1.CreateCollectionRequest\x1a\'.afterimage.v1.CreateCollectionResponse\x12Z\n\rGetCollection\x12#.afterimage.v1.GetCollectionRequest\x1a$.afterimage.v1.GetCollectionResponse\x12`\n\x0fListCollections\x12%.afterimage.v1.ListCollectionsRequest\x1a&.afterimage.v1.ListCollectionsResponse\x12\x63\n\x10UpdateCollection\x12&.afterimage.v1.UpdateCollectionRequest\x1a\'.afterimage.v1.UpdateCollectionResponse\x12\x63\n\x10\x44\x65leteCollection\x12&.afterimage.v1.DeleteCollectionRequest\x1a\'.afterimage.v1.DeleteCollectionResponseBv\n\rafterimage.v1B\x16\x43ollectionServiceProtoP\x01Z\x1a\x61\x66terimage/v1;afterimagev1\xaa\x02\rAfterimage.V1\xca\x02\rAfterimage\\V1\xea\x02\x0e\x41\x66terimage::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&afterimage/v1/collection_service.proto\x12\rafterimage.v1\x1a\x19\x61\x66terimage/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x05\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x12\n\nencoder_id\x18\x03 \x01(\t\x12\x11\n\tdimension\x18\x04 \x01(\x05\x12\x1b\n\x13\x65ncoder_fingerprint\x18\x05 \x01(\t\x12\x34\n\x0epicture_policy\x18\x06 \x01(\x0e\x32\x1c.afterimage.v1.PicturePolicy\x12\x14\n\x0crecord_count\x18\x07 \x01(\x03\x12\x17\n\x0ftombstone_count\x18\x08 \x01(\x03\x12\x10\n\x08sequence\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nindex_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x08learning\x18\x0c \x01(\x0e\x32\x17.afterimage.v1.Learning\x12\x0f\n\x07learned\x18\r \x01(\x08\x12\x16\n\x0epolicy_version\x18\x0e \x01(\x05\x12\x0f\n\x07partial\x18\x0f \x01(\x08\x12\x15\n\rkeep_feedback\x18\x10 \x01(\x08\x12H\n\x10\x64\x65\x66\x61ult_emphasis\x18\x11 \x03(\x0b\x32..afterimage.v1.Collection.DefaultEmphasisEntry\x12\x18\n\x10learned_emphasis\x18\x12 \x01(\x08\x12\x34\n\x0b\x63\x61libration\x18\x13 \x01(\x0b\x32\x1f.afterimage.v1.ScoreCalibration\x1a\x36\n\x14\x44\x65\x66\x61ultEmphasisEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01\"H\n\x17\x43reateCollectionRequest\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.afterimage.v1.Collection\"I\n\x18\x43reateCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.afterimage.v1.Collection\"$\n\x14GetCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"F\n\x15GetCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.afterimage.v1.Collection\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x17ListCollectionsResponse\x12.\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x19.afterimage.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x86\x02\n\x17UpdateCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x0b\x64\x65scription\x18\x02 \x01(\tH\x00\x88\x01\x01\x12)\n\x08learning\x18\x03 \x01(\x0e\x32\x17.afterimage.v1.Learning\x12\x14\n\x07partial\x18\x04 \x01(\x08H\x01\x88\x01\x01\x12\x1a\n\rkeep_feedback\x18\x05 \x01(\x08H\x02\x88\x01\x01\x12\x38\n\x10\x64\x65\x66\x61ult_emphasis\x18\x06 \x01(\x0b\x32\x1e.afterimage.v1.DefaultEmphasisB\x0e\n\x0c_descriptionB\n\n\x08_partialB\x10\n\x0e_keep_feedback\"\x7f\n\x0f\x44\x65\x66\x61ultEmphasis\x12<\n\x07weights\x18\x01 \x03(\x0b\x32+.afterimage.v1.DefaultEmphasis.WeightsEntry\x1a.\n\x0cWeightsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01\"I\n\x18UpdateCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.afterimage.v1.Collection\"N\n\x17\x44\x65leteCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x16\n\x0ewith_snapshots\x18\x03 \x01(\x08\"Y\n\x18\x44\x65leteCollectionResponse\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\x12\x0f\n\x07\x64\x65leted\x18\x02 \x01(\x08\x12\x16\n\x0esnapshot_count\x18\x03 \x01(\x03\"B\n\x15TuneCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61pply\x18\x02 \x01(\x08\x12\x0c\n\x04undo\x18\x03 \x01(\x08\"o\n\x0eReliabilityBin\x12\x0b\n\x03low\x18\x01 \x01(\x01\x12\x0c\n\x04high\x18\x02 \x01(\x01\x12\x12\n\npair_count\x18\x03 \x01(\x03\x12\x12\n\nmean_score\x18\x04 \x01(\x01\x12\x1a\n\x12same_product_share\x18\x05 \x01(\x01\"\x96\x03\n\x0cWeightReport\x12\x39\n\x07weights\x18\x01 \x03(\x0b\x32(.afterimage.v1.WeightReport.WeightsEntry\x12\x16\n\x0equality_before\x18\x02 \x01(\x01\x12\x15\n\rquality_after\x18\x03 \x01(\x01\x12\x10\n\x08gain_low\x18\x04 \x01(\x01\x12\x11\n\tgain_high\x18\x05 \x01(\x01\x12\x18\n\x10\x66irst_hit_before\x18\x06 \x01(\x01\x12\x17\n\x0f\x66irst_hit_after\x18\x07 \x01(\x01\x12\x1a\n\rcopies_before\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0c\x63opies_after\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x0csearch_count\x18\n \x01(\x03\x12\x15\n\rproduct_count\x18\x0b \x01(\x03\x12\r\n\x05\x64oubt\x18\x0c \x01(\t\x1a.\n\x0cWeightsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01\x42\x10\n\x0e_copies_beforeB\x0f\n\r_copies_after\"\xcb\x02\n\x11\x43\x61librationReport\x12\x34\n\x0b\x63\x61libration\x18\x01 \x01(\x0b\x32\x1f.afterimage.v1.ScoreCalibration\x12\x13\n\x0bloss_before\x18\x02 \x01(\x01\x12\x12\n\nloss_after\x18\x03 \x01(\x01\x12\x10\n\x08gain_low\x18\x04 \x01(\x01\x12\x11\n\tgain_high\x18\x05 \x01(\x01\x12\x12\n\npair_count\x18\x06 \x01(\x03\x12\x1a\n\x12same_product_count\x18\x07 \x01(\x03\x12\x39\n\x12reliability_before\x18\x08 \x03(\x0b\x32\x1d.afterimage.v1.ReliabilityBin\x12\x38\n\x11reliability_after\x18\t \x03(\x0b\x32\x1d.afterimage.v1.ReliabilityBin\x12\r\n\x05\x64oubt\x18\n \x01(\t\"\xd3\x01\n\x16TuneCollectionResponse\x12,\n\x07weights\x18\x01 \x01(\x0b\x32\x1b.afterimage.v1.WeightReport\x12\x35\n\x0b\x63\x61libration\x18\x02 \x01(\x0b\x32 .afterimage.v1.CalibrationReport\x12\x0f\n\x07\x63hanged\x18\x03 \x01(\x08\x12-\n\ncollection\x18\x04 \x01(\x0b\x32\x19.afterimage.v1.Collection\x12\x14\n\x0crecord_count\x18\x05 \x01(\x03\"W\n\x0cLabelledPair\x12\x17\n\x0f\x66irst_record_id\x18\x01 \x01(\t\x12\x18\n\x10second_record_id\x18\x02 \x01(\t\x12\x14\n\x0csame_product\x18\x03 \x01(\x08\"e\n\x1a\x43\x61librateCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x05pairs\x18\x02 \x03(\x0b\x32\x1b.afterimage.v1.LabelledPair\x12\r\n\x05\x61pply\x18\x03 \x01(\x08\"[\n\x11\x44istanceThreshold\x12\x14\n\x0cmax_distance\x18\x01 \x01(\x01\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x11\n\tprecision\x18\x03 \x01(\x01\x12\x0e\n\x06recall\x18\x04 \x01(\x01\"\xfa\x01\n\x1b\x43\x61librateCollectionResponse\x12\x34\n\nthresholds\x18\x01 \x03(\x0b\x32 .afterimage.v1.DistanceThreshold\x12.\n\x04\x62\x65st\x18\x02 \x01(\x0b\x32 .afterimage.v1.DistanceThreshold\x12\x34\n\x0b\x63\x61libration\x18\x03 \x01(\x0b\x32\x1f.afterimage.v1.ScoreCalibration\x12\x0f\n\x07\x63hanged\x18\x04 \x01(\x08\x12\x1a\n\x12missing_record_ids\x18\x05 \x03(\t\x12\x12\n\npair_count\x18\x06 \x01(\x03*\x8c\x01\n\rPicturePolicy\x12\x1e\n\x1aPICTURE_POLICY_UNSPECIFIED\x10\x00\x12\x1a\n\x16PICTURE_POLICY_DISCARD\x10\x01\x12\x1c\n\x18PICTURE_POLICY_REFERENCE\x10\x02\x12!\n\x1dPICTURE_POLICY_ENCRYPTED_COPY\x10\x03*I\n\x08Learning\x12\x18\n\x14LEARNING_UNSPECIFIED\x10\x00\x12\x11\n\rLEARNING_AUTO\x10\x01\x12\x10\n\x0cLEARNING_OFF\x10\x02\x32\xcd\x05\n\x11\x43ollectionService\x12\x63\n\x10\x43reateCollection\x12&.afterimage.v1.CreateCollectionRequest\x1a\'.afterimage.v1.CreateCollectionResponse\x12Z\n\rGetCollection\x12#.afterimage.v1.GetCollectionRequest\x1a$.afterimage.v1.GetCollectionResponse\x12`\n\x0fListCollections\x12%.afterimage.v1.ListCollectionsRequest\x1a&.afterimage.v1.ListCollectionsResponse\x12\x63\n\x10UpdateCollection\x12&.afterimage.v1.UpdateCollectionRequest\x1a\'.afterimage.v1.UpdateCollectionResponse\x12\x63\n\x10\x44\x65leteCollection\x12&.afterimage.v1.DeleteCollectionRequest\x1a\'.afterimage.v1.DeleteCollectionResponse\x12]\n\x0eTuneCollection\x12$.afterimage.v1.TuneCollectionRequest\x1a%.afterimage.v1.TuneCollectionResponse\x12l\n\x13\x43\x61librateCollection\x12).afterimage.v1.CalibrateCollectionRequest\x1a*.afterimage.v1.CalibrateCollectionResponseBv\n\rafterimage.v1B\x16\x43ollectionServiceProtoP\x01Z\x1a\x61\x66terimage/v1;afterimagev1\xaa\x02\rAfterimage.V1\xca\x02\rAfterimage\\V1\xea\x02\x0e\x41\x66terimage::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -23,32 +24,64 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'afterimage.v1.collection_se
 if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['DESCRIPTOR']._options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\rafterimage.v1B\026CollectionServiceProtoP\001Z\032afterimage/v1;afterimagev1\252\002\rAfterimage.V1\312\002\rAfterimage\\V1\352\002\016Afterimage::V1'
-  _globals['_PICTUREPOLICY']._serialized_start=1426
-  _globals['_PICTUREPOLICY']._serialized_end=1566
-  _globals['_LEARNING']._serialized_start=1568
-  _globals['_LEARNING']._serialized_end=1641
-  _globals['_COLLECTION']._serialized_start=91
-  _globals['_COLLECTION']._serialized_end=546
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=548
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=620
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=622
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=695
-  _globals['_GETCOLLECTIONREQUEST']._serialized_start=697
-  _globals['_GETCOLLECTIONREQUEST']._serialized_end=733
-  _globals['_GETCOLLECTIONRESPONSE']._serialized_start=735
-  _globals['_GETCOLLECTIONRESPONSE']._serialized_end=805
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=807
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=870
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=872
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=970
-  _globals['_UPDATECOLLECTIONREQUEST']._serialized_start=973
-  _globals['_UPDATECOLLECTIONREQUEST']._serialized_end=1177
-  _globals['_UPDATECOLLECTIONRESPONSE']._serialized_start=1179
-  _globals['_UPDATECOLLECTIONRESPONSE']._serialized_end=1252
-  _globals['_DELETECOLLECTIONREQUEST']._serialized_start=1254
-  _globals['_DELETECOLLECTIONREQUEST']._serialized_end=1332
-  _globals['_DELETECOLLECTIONRESPONSE']._serialized_start=1334
-  _globals['_DELETECOLLECTIONRESPONSE']._serialized_end=1423
-  _globals['_COLLECTIONSERVICE']._serialized_start=1644
-  _globals['_COLLECTIONSERVICE']._serialized_end=2156
+  _globals['_COLLECTION_DEFAULTEMPHASISENTRY']._options = None
+  _globals['_COLLECTION_DEFAULTEMPHASISENTRY']._serialized_options = b'8\001'
+  _globals['_DEFAULTEMPHASIS_WEIGHTSENTRY']._options = None
+  _globals['_DEFAULTEMPHASIS_WEIGHTSENTRY']._serialized_options = b'8\001'
+  _globals['_WEIGHTREPORT_WEIGHTSENTRY']._options = None
+  _globals['_WEIGHTREPORT_WEIGHTSENTRY']._serialized_options = b'8\001'
+  _globals['_PICTUREPOLICY']._serialized_start=3526
+  _globals['_PICTUREPOLICY']._serialized_end=3666
+  _globals['_LEARNING']._serialized_start=3668
+  _globals['_LEARNING']._serialized_end=3741
+  _globals['_COLLECTION']._serialized_start=118
+  _globals['_COLLECTION']._serialized_end=783
+  _globals['_COLLECTION_DEFAULTEMPHASISENTRY']._serialized_start=729
+  _globals['_COLLECTION_DEFAULTEMPHASISENTRY']._serialized_end=783
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=785
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=857
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=859
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=932
+  _globals['_GETCOLLECTIONREQUEST']._serialized_start=934
+  _globals['_GETCOLLECTIONREQUEST']._serialized_end=970
+  _globals['_GETCOLLECTIONRESPONSE']._serialized_start=972
+  _globals['_GETCOLLECTIONRESPONSE']._serialized_end=1042
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=1044
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=1107
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=1109
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=1207
+  _globals['_UPDATECOLLECTIONREQUEST']._serialized_start=1210
+  _globals['_UPDATECOLLECTIONREQUEST']._serialized_end=1472
+  _globals['_DEFAULTEMPHASIS']._serialized_start=1474
+  _globals['_DEFAULTEMPHASIS']._serialized_end=1601
+  _globals['_DEFAULTEMPHASIS_WEIGHTSENTRY']._serialized_start=1555
+  _globals['_DEFAULTEMPHASIS_WEIGHTSENTRY']._serialized_end=1601
+  _globals['_UPDATECOLLECTIONRESPONSE']._serialized_start=1603
+  _globals['_UPDATECOLLECTIONRESPONSE']._serialized_end=1676
+  _globals['_DELETECOLLECTIONREQUEST']._serialized_start=1678
+  _globals['_DELETECOLLECTIONREQUEST']._serialized_end=1756
+  _globals['_DELETECOLLECTIONRESPONSE']._serialized_start=1758
+  _globals['_DELETECOLLECTIONRESPONSE']._serialized_end=1847
+  _globals['_TUNECOLLECTIONREQUEST']._serialized_start=1849
+  _globals['_TUNECOLLECTIONREQUEST']._serialized_end=1915
+  _globals['_RELIABILITYBIN']._serialized_start=1917
+  _globals['_RELIABILITYBIN']._serialized_end=2028
+  _globals['_WEIGHTREPORT']._serialized_start=2031
+  _globals['_WEIGHTREPORT']._serialized_end=2437
+  _globals['_WEIGHTREPORT_WEIGHTSENTRY']._serialized_start=1555
+  _globals['_WEIGHTREPORT_WEIGHTSENTRY']._serialized_end=1601
+  _globals['_CALIBRATIONREPORT']._serialized_start=2440
+  _globals['_CALIBRATIONREPORT']._serialized_end=2771
+  _globals['_TUNECOLLECTIONRESPONSE']._serialized_start=2774
+  _globals['_TUNECOLLECTIONRESPONSE']._serialized_end=2985
+  _globals['_LABELLEDPAIR']._serialized_start=2987
+  _globals['_LABELLEDPAIR']._serialized_end=3074
+  _globals['_CALIBRATECOLLECTIONREQUEST']._serialized_start=3076
+  _globals['_CALIBRATECOLLECTIONREQUEST']._serialized_end=3177
+  _globals['_DISTANCETHRESHOLD']._serialized_start=3179
+  _globals['_DISTANCETHRESHOLD']._serialized_end=3270
+  _globals['_CALIBRATECOLLECTIONRESPONSE']._serialized_start=3273
+  _globals['_CALIBRATECOLLECTIONRESPONSE']._serialized_end=3523
+  _globals['_COLLECTIONSERVICE']._serialized_start=3744
+  _globals['_COLLECTIONSERVICE']._serialized_end=4461
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from afterimage.v1 import types_pb2 as _types_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -72,6 +73,26 @@ Global___Learning: _TypeAlias = Learning  # noqa: Y015
 class Collection(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class DefaultEmphasisEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     ENCODER_ID_FIELD_NUMBER: _builtins.int
@@ -88,6 +109,9 @@ class Collection(_message.Message):
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     PARTIAL_FIELD_NUMBER: _builtins.int
     KEEP_FEEDBACK_FIELD_NUMBER: _builtins.int
+    DEFAULT_EMPHASIS_FIELD_NUMBER: _builtins.int
+    LEARNED_EMPHASIS_FIELD_NUMBER: _builtins.int
+    CALIBRATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Matches [a-z0-9][a-z0-9_-]{0,62}; unique within the tenant."""
     description: _builtins.str
@@ -116,11 +140,21 @@ class Collection(_message.Message):
     """Accept truncated pictures, with a note. Otherwise they are rejected."""
     keep_feedback: _builtins.bool
     """Keep the sums of AddFeedback. Off by default."""
+    learned_emphasis: _builtins.bool
+    """Whether TuneCollection has learned them. Output only."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def index_time(self) -> _timestamp_pb2.Timestamp:
         """Time when the last write became visible to searches. Output only."""
+
+    @_builtins.property
+    def default_emphasis(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Weights of named blocks for searches without `emphasis`: 0 to 100. Other blocks have weight 1."""
+
+    @_builtins.property
+    def calibration(self) -> _types_pb2.ScoreCalibration:
+        """How scores and likeness of hits are computed. Output only."""
 
     def __init__(
         self,
@@ -141,10 +175,13 @@ class Collection(_message.Message):
         policy_version: _builtins.int = ...,
         partial: _builtins.bool = ...,
         keep_feedback: _builtins.bool = ...,
+        default_emphasis: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        learned_emphasis: _builtins.bool = ...,
+        calibration: _types_pb2.ScoreCalibration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "index_time", b"index_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "create_time", b"create_time", "index_time", b"index_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "dimension", b"dimension", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "index_time", b"index_time", "keep_feedback", b"keep_feedback", "learned", b"learned", "learning", b"learning", "name", b"name", "partial", b"partial", "picture_policy", b"picture_policy", "policy_version", b"policy_version", "record_count", b"record_count", "sequence", b"sequence", "tombstone_count", b"tombstone_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "create_time", b"create_time", "default_emphasis", b"default_emphasis", "description", b"description", "dimension", b"dimension", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "index_time", b"index_time", "keep_feedback", b"keep_feedback", "learned", b"learned", "learned_emphasis", b"learned_emphasis", "learning", b"learning", "name", b"name", "partial", b"partial", "picture_policy", b"picture_policy", "policy_version", b"policy_version", "record_count", b"record_count", "sequence", b"sequence", "tombstone_count", b"tombstone_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -288,6 +325,7 @@ class UpdateCollectionRequest(_message.Message):
     LEARNING_FIELD_NUMBER: _builtins.int
     PARTIAL_FIELD_NUMBER: _builtins.int
     KEEP_FEEDBACK_FIELD_NUMBER: _builtins.int
+    DEFAULT_EMPHASIS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     description: _builtins.str
     """If absent, the description is unchanged."""
@@ -297,6 +335,10 @@ class UpdateCollectionRequest(_message.Message):
     """If absent, it is unchanged."""
     keep_feedback: _builtins.bool
     """If absent, it is unchanged. False keeps the present sums; ClearFeedback deletes them."""
+    @_builtins.property
+    def default_emphasis(self) -> Global___DefaultEmphasis:
+        """If absent, the weights are unchanged."""
+
     def __init__(
         self,
         *,
@@ -305,10 +347,11 @@ class UpdateCollectionRequest(_message.Message):
         learning: Global___Learning.ValueType = ...,
         partial: _builtins.bool | None = ...,
         keep_feedback: _builtins.bool | None = ...,
+        default_emphasis: Global___DefaultEmphasis | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_keep_feedback", b"_keep_feedback", "_partial", b"_partial", "description", b"description", "keep_feedback", b"keep_feedback", "partial", b"partial"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_keep_feedback", b"_keep_feedback", "_partial", b"_partial", "default_emphasis", b"default_emphasis", "description", b"description", "keep_feedback", b"keep_feedback", "partial", b"partial"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_keep_feedback", b"_keep_feedback", "_partial", b"_partial", "description", b"description", "keep_feedback", b"keep_feedback", "learning", b"learning", "name", b"name", "partial", b"partial"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_keep_feedback", b"_keep_feedback", "_partial", b"_partial", "default_emphasis", b"default_emphasis", "description", b"description", "keep_feedback", b"keep_feedback", "learning", b"learning", "name", b"name", "partial", b"partial"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__description: _TypeAlias = _typing.Literal["description"]  # noqa: Y015
     _WhichOneofArgType__description: _TypeAlias = _typing.Literal["_description", b"_description"]  # noqa: Y015
@@ -324,6 +367,48 @@ class UpdateCollectionRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__partial) -> _WhichOneofReturnType__partial | None: ...
 
 Global___UpdateCollectionRequest: _TypeAlias = UpdateCollectionRequest  # noqa: Y015
+
+@_typing.final
+class DefaultEmphasis(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class WeightsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def weights(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Weights of named blocks, 0 to 100. Empty: all blocks have weight 1."""
+
+    def __init__(
+        self,
+        *,
+        weights: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["weights", b"weights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DefaultEmphasis: _TypeAlias = DefaultEmphasis  # noqa: Y015
 
 @_typing.final
 class UpdateCollectionResponse(_message.Message):
@@ -398,3 +483,388 @@ class DeleteCollectionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteCollectionResponse: _TypeAlias = DeleteCollectionResponse  # noqa: Y015
+
+@_typing.final
+class TuneCollectionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    APPLY_FIELD_NUMBER: _builtins.int
+    UNDO_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    apply: _builtins.bool
+    """Use what is beyond doubt: the lower end of the interval of its gain is above 0."""
+    undo: _builtins.bool
+    """Return to the state before the last change of weights or calibration, instead of measuring. Not with `apply`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        apply: _builtins.bool = ...,
+        undo: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply", b"apply", "name", b"name", "undo", b"undo"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TuneCollectionRequest: _TypeAlias = TuneCollectionRequest  # noqa: Y015
+
+@_typing.final
+class ReliabilityBin(_message.Message):
+    """Scores within a tenth, and how many of these pairs are the same product."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    PAIR_COUNT_FIELD_NUMBER: _builtins.int
+    MEAN_SCORE_FIELD_NUMBER: _builtins.int
+    SAME_PRODUCT_SHARE_FIELD_NUMBER: _builtins.int
+    low: _builtins.float
+    high: _builtins.float
+    pair_count: _builtins.int
+    mean_score: _builtins.float
+    same_product_share: _builtins.float
+    def __init__(
+        self,
+        *,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+        pair_count: _builtins.int = ...,
+        mean_score: _builtins.float = ...,
+        same_product_share: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "low", b"low", "mean_score", b"mean_score", "pair_count", b"pair_count", "same_product_share", b"same_product_share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReliabilityBin: _TypeAlias = ReliabilityBin  # noqa: Y015
+
+@_typing.final
+class WeightReport(_message.Message):
+    """What learned weights are worth. The quality of an order is the mean over searches of 1 / rank of the first record of
+    the same product. All figures are of products that had no say in the weights.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class WeightsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    QUALITY_BEFORE_FIELD_NUMBER: _builtins.int
+    QUALITY_AFTER_FIELD_NUMBER: _builtins.int
+    GAIN_LOW_FIELD_NUMBER: _builtins.int
+    GAIN_HIGH_FIELD_NUMBER: _builtins.int
+    FIRST_HIT_BEFORE_FIELD_NUMBER: _builtins.int
+    FIRST_HIT_AFTER_FIELD_NUMBER: _builtins.int
+    COPIES_BEFORE_FIELD_NUMBER: _builtins.int
+    COPIES_AFTER_FIELD_NUMBER: _builtins.int
+    SEARCH_COUNT_FIELD_NUMBER: _builtins.int
+    PRODUCT_COUNT_FIELD_NUMBER: _builtins.int
+    DOUBT_FIELD_NUMBER: _builtins.int
+    quality_before: _builtins.float
+    quality_after: _builtins.float
+    gain_low: _builtins.float
+    """Interval of the gain, with a confidence of 99 %."""
+    gain_high: _builtins.float
+    first_hit_before: _builtins.float
+    """Share of the searches whose first hit is the same product."""
+    first_hit_after: _builtins.float
+    copies_before: _builtins.float
+    """Share of near-duplicates that find each other first; absent if there are none."""
+    copies_after: _builtins.float
+    search_count: _builtins.int
+    product_count: _builtins.int
+    doubt: _builtins.str
+    """Why the weights are not beyond doubt. Empty: they are."""
+    @_builtins.property
+    def weights(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """The best weights; empty if none could be measured."""
+
+    def __init__(
+        self,
+        *,
+        weights: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        quality_before: _builtins.float = ...,
+        quality_after: _builtins.float = ...,
+        gain_low: _builtins.float = ...,
+        gain_high: _builtins.float = ...,
+        first_hit_before: _builtins.float = ...,
+        first_hit_after: _builtins.float = ...,
+        copies_before: _builtins.float | None = ...,
+        copies_after: _builtins.float | None = ...,
+        search_count: _builtins.int = ...,
+        product_count: _builtins.int = ...,
+        doubt: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_copies_after", b"_copies_after", "_copies_before", b"_copies_before", "copies_after", b"copies_after", "copies_before", b"copies_before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_copies_after", b"_copies_after", "_copies_before", b"_copies_before", "copies_after", b"copies_after", "copies_before", b"copies_before", "doubt", b"doubt", "first_hit_after", b"first_hit_after", "first_hit_before", b"first_hit_before", "gain_high", b"gain_high", "gain_low", b"gain_low", "product_count", b"product_count", "quality_after", b"quality_after", "quality_before", b"quality_before", "search_count", b"search_count", "weights", b"weights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__copies_after: _TypeAlias = _typing.Literal["copies_after"]  # noqa: Y015
+    _WhichOneofArgType__copies_after: _TypeAlias = _typing.Literal["_copies_after", b"_copies_after"]  # noqa: Y015
+    _WhichOneofReturnType__copies_before: _TypeAlias = _typing.Literal["copies_before"]  # noqa: Y015
+    _WhichOneofArgType__copies_before: _TypeAlias = _typing.Literal["_copies_before", b"_copies_before"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__copies_after) -> _WhichOneofReturnType__copies_after | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__copies_before) -> _WhichOneofReturnType__copies_before | None: ...
+
+Global___WeightReport: _TypeAlias = WeightReport  # noqa: Y015
+
+@_typing.final
+class CalibrationReport(_message.Message):
+    """What a calibration by the collection's own records is worth, on the first ten hits of searches with records of products
+    held out.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALIBRATION_FIELD_NUMBER: _builtins.int
+    LOSS_BEFORE_FIELD_NUMBER: _builtins.int
+    LOSS_AFTER_FIELD_NUMBER: _builtins.int
+    GAIN_LOW_FIELD_NUMBER: _builtins.int
+    GAIN_HIGH_FIELD_NUMBER: _builtins.int
+    PAIR_COUNT_FIELD_NUMBER: _builtins.int
+    SAME_PRODUCT_COUNT_FIELD_NUMBER: _builtins.int
+    RELIABILITY_BEFORE_FIELD_NUMBER: _builtins.int
+    RELIABILITY_AFTER_FIELD_NUMBER: _builtins.int
+    DOUBT_FIELD_NUMBER: _builtins.int
+    loss_before: _builtins.float
+    """Mean surprise of a pair, in nats (log loss), by the present and by the new scores."""
+    loss_after: _builtins.float
+    gain_low: _builtins.float
+    """Interval of the gain, with a confidence of 99 %."""
+    gain_high: _builtins.float
+    pair_count: _builtins.int
+    same_product_count: _builtins.int
+    doubt: _builtins.str
+    """Why the calibration is not beyond doubt. Empty: it is."""
+    @_builtins.property
+    def calibration(self) -> _types_pb2.ScoreCalibration:
+        """Absent if none could be measured."""
+
+    @_builtins.property
+    def reliability_before(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReliabilityBin]: ...
+    @_builtins.property
+    def reliability_after(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReliabilityBin]: ...
+    def __init__(
+        self,
+        *,
+        calibration: _types_pb2.ScoreCalibration | None = ...,
+        loss_before: _builtins.float = ...,
+        loss_after: _builtins.float = ...,
+        gain_low: _builtins.float = ...,
+        gain_high: _builtins.float = ...,
+        pair_count: _builtins.int = ...,
+        same_product_count: _builtins.int = ...,
+        reliability_before: _abc.Iterable[Global___ReliabilityBin] | None = ...,
+        reliability_after: _abc.Iterable[Global___ReliabilityBin] | None = ...,
+        doubt: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "doubt", b"doubt", "gain_high", b"gain_high", "gain_low", b"gain_low", "loss_after", b"loss_after", "loss_before", b"loss_before", "pair_count", b"pair_count", "reliability_after", b"reliability_after", "reliability_before", b"reliability_before", "same_product_count", b"same_product_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CalibrationReport: _TypeAlias = CalibrationReport  # noqa: Y015
+
+@_typing.final
+class TuneCollectionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    CALIBRATION_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    changed: _builtins.bool
+    """Whether something was changed."""
+    record_count: _builtins.int
+    """Number of records that were read."""
+    @_builtins.property
+    def weights(self) -> Global___WeightReport:
+        """Absent with `undo`."""
+
+    @_builtins.property
+    def calibration(self) -> Global___CalibrationReport:
+        """Absent with `undo`. Of the weights that would be used after `apply`."""
+
+    @_builtins.property
+    def collection(self) -> Global___Collection:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        weights: Global___WeightReport | None = ...,
+        calibration: Global___CalibrationReport | None = ...,
+        changed: _builtins.bool = ...,
+        collection: Global___Collection | None = ...,
+        record_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "collection", b"collection", "weights", b"weights"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "changed", b"changed", "collection", b"collection", "record_count", b"record_count", "weights", b"weights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TuneCollectionResponse: _TypeAlias = TuneCollectionResponse  # noqa: Y015
+
+@_typing.final
+class LabelledPair(_message.Message):
+    """Two records, and whether they are the same product."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_RECORD_ID_FIELD_NUMBER: _builtins.int
+    SECOND_RECORD_ID_FIELD_NUMBER: _builtins.int
+    SAME_PRODUCT_FIELD_NUMBER: _builtins.int
+    first_record_id: _builtins.str
+    second_record_id: _builtins.str
+    same_product: _builtins.bool
+    def __init__(
+        self,
+        *,
+        first_record_id: _builtins.str = ...,
+        second_record_id: _builtins.str = ...,
+        same_product: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_record_id", b"first_record_id", "same_product", b"same_product", "second_record_id", b"second_record_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LabelledPair: _TypeAlias = LabelledPair  # noqa: Y015
+
+@_typing.final
+class CalibrateCollectionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
+    APPLY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    apply: _builtins.bool
+    """Calibrate the scores of the collection by these pairs."""
+    @_builtins.property
+    def pairs(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelledPair]:
+        """40 to 10,000, with at least 20 of the same product and 20 of different products."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        pairs: _abc.Iterable[Global___LabelledPair] | None = ...,
+        apply: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply", b"apply", "name", b"name", "pairs", b"pairs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CalibrateCollectionRequest: _TypeAlias = CalibrateCollectionRequest  # noqa: Y015
+
+@_typing.final
+class DistanceThreshold(_message.Message):
+    """What a limit of distance does to the pairs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_DISTANCE_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
+    RECALL_FIELD_NUMBER: _builtins.int
+    max_distance: _builtins.float
+    score: _builtins.float
+    """By the calibration that the pairs give."""
+    precision: _builtins.float
+    """Share of the pairs within the distance that are the same product."""
+    recall: _builtins.float
+    """Share of the pairs of the same product that are within the distance."""
+    def __init__(
+        self,
+        *,
+        max_distance: _builtins.float = ...,
+        score: _builtins.float = ...,
+        precision: _builtins.float = ...,
+        recall: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_distance", b"max_distance", "precision", b"precision", "recall", b"recall", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DistanceThreshold: _TypeAlias = DistanceThreshold  # noqa: Y015
+
+@_typing.final
+class CalibrateCollectionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    THRESHOLDS_FIELD_NUMBER: _builtins.int
+    BEST_FIELD_NUMBER: _builtins.int
+    CALIBRATION_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    MISSING_RECORD_IDS_FIELD_NUMBER: _builtins.int
+    PAIR_COUNT_FIELD_NUMBER: _builtins.int
+    changed: _builtins.bool
+    pair_count: _builtins.int
+    @_builtins.property
+    def thresholds(self) -> _containers.RepeatedCompositeFieldContainer[Global___DistanceThreshold]:
+        """Rising."""
+
+    @_builtins.property
+    def best(self) -> Global___DistanceThreshold:
+        """The one with the best harmonic mean of precision and recall."""
+
+    @_builtins.property
+    def calibration(self) -> _types_pb2.ScoreCalibration:
+        """What the pairs give."""
+
+    @_builtins.property
+    def missing_record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of pairs that do not exist. Such pairs are left out."""
+
+    def __init__(
+        self,
+        *,
+        thresholds: _abc.Iterable[Global___DistanceThreshold] | None = ...,
+        best: Global___DistanceThreshold | None = ...,
+        calibration: _types_pb2.ScoreCalibration | None = ...,
+        changed: _builtins.bool = ...,
+        missing_record_ids: _abc.Iterable[_builtins.str] | None = ...,
+        pair_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "calibration", b"calibration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "calibration", b"calibration", "changed", b"changed", "missing_record_ids", b"missing_record_ids", "pair_count", b"pair_count", "thresholds", b"thresholds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CalibrateCollectionResponse: _TypeAlias = CalibrateCollectionResponse  # noqa: Y015

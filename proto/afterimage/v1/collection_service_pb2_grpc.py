@@ -40,6 +40,16 @@ class CollectionServiceStub(object):
                 request_serializer=afterimage_dot_v1_dot_collection__service__pb2.DeleteCollectionRequest.SerializeToString,
                 response_deserializer=afterimage_dot_v1_dot_collection__service__pb2.DeleteCollectionResponse.FromString,
                 )
+        self.TuneCollection = channel.unary_unary(
+                '/afterimage.v1.CollectionService/TuneCollection',
+                request_serializer=afterimage_dot_v1_dot_collection__service__pb2.TuneCollectionRequest.SerializeToString,
+                response_deserializer=afterimage_dot_v1_dot_collection__service__pb2.TuneCollectionResponse.FromString,
+                )
+        self.CalibrateCollection = channel.unary_unary(
+                '/afterimage.v1.CollectionService/CalibrateCollection',
+                request_serializer=afterimage_dot_v1_dot_collection__service__pb2.CalibrateCollectionRequest.SerializeToString,
+                response_deserializer=afterimage_dot_v1_dot_collection__service__pb2.CalibrateCollectionResponse.FromString,
+                )
 
 
 class CollectionServiceServicer(object):
@@ -85,6 +95,22 @@ class CollectionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TuneCollection(self, request, context):
+        """Measures what weights of blocks, and a calibration of scores, learned from the collection's own records would gain
+        on products held out. Nothing changes without `apply`. Takes seconds. Scope: insert.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CalibrateCollection(self, request, context):
+        """Measures precision and recall by distance on labelled pairs, and calibrates the scores by them with `apply`.
+        Scope: insert.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CollectionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +138,16 @@ def add_CollectionServiceServicer_to_server(servicer, server):
                     servicer.DeleteCollection,
                     request_deserializer=afterimage_dot_v1_dot_collection__service__pb2.DeleteCollectionRequest.FromString,
                     response_serializer=afterimage_dot_v1_dot_collection__service__pb2.DeleteCollectionResponse.SerializeToString,
+            ),
+            'TuneCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.TuneCollection,
+                    request_deserializer=afterimage_dot_v1_dot_collection__service__pb2.TuneCollectionRequest.FromString,
+                    response_serializer=afterimage_dot_v1_dot_collection__service__pb2.TuneCollectionResponse.SerializeToString,
+            ),
+            'CalibrateCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.CalibrateCollection,
+                    request_deserializer=afterimage_dot_v1_dot_collection__service__pb2.CalibrateCollectionRequest.FromString,
+                    response_serializer=afterimage_dot_v1_dot_collection__service__pb2.CalibrateCollectionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -206,5 +242,39 @@ class CollectionService(object):
         return grpc.experimental.unary_unary(request, target, '/afterimage.v1.CollectionService/DeleteCollection',
             afterimage_dot_v1_dot_collection__service__pb2.DeleteCollectionRequest.SerializeToString,
             afterimage_dot_v1_dot_collection__service__pb2.DeleteCollectionResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def TuneCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/afterimage.v1.CollectionService/TuneCollection',
+            afterimage_dot_v1_dot_collection__service__pb2.TuneCollectionRequest.SerializeToString,
+            afterimage_dot_v1_dot_collection__service__pb2.TuneCollectionResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def CalibrateCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/afterimage.v1.CollectionService/CalibrateCollection',
+            afterimage_dot_v1_dot_collection__service__pb2.CalibrateCollectionRequest.SerializeToString,
+            afterimage_dot_v1_dot_collection__service__pb2.CalibrateCollectionResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

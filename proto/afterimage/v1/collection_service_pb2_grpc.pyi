@@ -50,6 +50,14 @@ class CollectionServiceStub:
     """Permanently deletes a collection with all its records. Without `force` it is a dry run that returns what would be
     deleted. A retry after success is NOT_FOUND. Scope: delete.
     """
+    TuneCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.TuneCollectionRequest, _collection_service_pb2.TuneCollectionResponse]
+    """Measures what weights of blocks, and a calibration of scores, learned from the collection's own records would gain
+    on products held out. Nothing changes without `apply`. Takes seconds. Scope: insert.
+    """
+    CalibrateCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.CalibrateCollectionRequest, _collection_service_pb2.CalibrateCollectionResponse]
+    """Measures precision and recall by distance on labelled pairs, and calibrates the scores by them with `apply`.
+    Scope: insert.
+    """
 
 @_typing.type_check_only
 class CollectionServiceAsyncStub(CollectionServiceStub):
@@ -72,6 +80,14 @@ class CollectionServiceAsyncStub(CollectionServiceStub):
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.DeleteCollectionRequest, _collection_service_pb2.DeleteCollectionResponse]  # type: ignore[assignment]
     """Permanently deletes a collection with all its records. Without `force` it is a dry run that returns what would be
     deleted. A retry after success is NOT_FOUND. Scope: delete.
+    """
+    TuneCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.TuneCollectionRequest, _collection_service_pb2.TuneCollectionResponse]  # type: ignore[assignment]
+    """Measures what weights of blocks, and a calibration of scores, learned from the collection's own records would gain
+    on products held out. Nothing changes without `apply`. Takes seconds. Scope: insert.
+    """
+    CalibrateCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.CalibrateCollectionRequest, _collection_service_pb2.CalibrateCollectionResponse]  # type: ignore[assignment]
+    """Measures precision and recall by distance on labelled pairs, and calibrates the scores by them with `apply`.
+    Scope: insert.
     """
 
 class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -122,6 +138,26 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_collection_service_pb2.DeleteCollectionResponse, _abc.Awaitable[_collection_service_pb2.DeleteCollectionResponse]]:
         """Permanently deletes a collection with all its records. Without `force` it is a dry run that returns what would be
         deleted. A retry after success is NOT_FOUND. Scope: delete.
+        """
+
+    @_abc_1.abstractmethod
+    def TuneCollection(
+        self,
+        request: _collection_service_pb2.TuneCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collection_service_pb2.TuneCollectionResponse, _abc.Awaitable[_collection_service_pb2.TuneCollectionResponse]]:
+        """Measures what weights of blocks, and a calibration of scores, learned from the collection's own records would gain
+        on products held out. Nothing changes without `apply`. Takes seconds. Scope: insert.
+        """
+
+    @_abc_1.abstractmethod
+    def CalibrateCollection(
+        self,
+        request: _collection_service_pb2.CalibrateCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collection_service_pb2.CalibrateCollectionResponse, _abc.Awaitable[_collection_service_pb2.CalibrateCollectionResponse]]:
+        """Measures precision and recall by distance on labelled pairs, and calibrates the scores by them with `apply`.
+        Scope: insert.
         """
 
 def add_CollectionServiceServicer_to_server(servicer: CollectionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

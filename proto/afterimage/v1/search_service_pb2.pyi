@@ -496,7 +496,8 @@ class SearchRequest(_message.Message):
     @_builtins.property
     def emphasis(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Weights of the named blocks of the encoder's vector, such as `colour` or `shape`: 0 to 100. Blocks that are not
-        named have weight 1. Distances and scores are those of the weighted cosine. GetServerInfo lists the names.
+        named have weight 1. Distances and scores are those of the weighted cosine. GetServerInfo lists the names. If empty,
+        the weights of the collection apply (Collection.default_emphasis).
         """
 
     @_builtins.property
@@ -710,15 +711,20 @@ class Hit(_message.Message):
     VECTOR_FIELD_NUMBER: _builtins.int
     BOOST_FIELD_NUMBER: _builtins.int
     BOOSTS_FIELD_NUMBER: _builtins.int
+    LIKENESS_FIELD_NUMBER: _builtins.int
     record_id: _builtins.str
     product_id: _builtins.str
     score: _builtins.float
-    """0 to 1: estimated probability of a match, by the encoder's calibration."""
+    """0 to 1: estimated probability that the hit is the same product, by the calibration of the collection
+    (Collection.calibration). It falls with the distance.
+    """
     distance: _builtins.float
     """Cosine distance, 0 (identical) to 2."""
     vector: _builtins.bytes
     boost: _builtins.float
     """What all boosts of the request add to the similarity of this record, after the cap."""
+    likeness: _types_pb2.Likeness.ValueType
+    """The distance in a word, by the limits in Collection.calibration."""
     @_builtins.property
     def attributes(self) -> _containers.MessageMap[_builtins.str, _types_pb2.AttributeValue]: ...
     @_builtins.property
@@ -736,10 +742,11 @@ class Hit(_message.Message):
         vector: _builtins.bytes = ...,
         boost: _builtins.float = ...,
         boosts: _abc.Iterable[_builtins.float] | None = ...,
+        likeness: _types_pb2.Likeness.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "boost", b"boost", "boosts", b"boosts", "distance", b"distance", "product_id", b"product_id", "record_id", b"record_id", "score", b"score", "vector", b"vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "boost", b"boost", "boosts", b"boosts", "distance", b"distance", "likeness", b"likeness", "product_id", b"product_id", "record_id", b"record_id", "score", b"score", "vector", b"vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -831,6 +838,26 @@ Global___SearchTimings: _TypeAlias = SearchTimings  # noqa: Y015
 class SearchResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class WeightsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     HITS_FIELD_NUMBER: _builtins.int
     GROUPS_FIELD_NUMBER: _builtins.int
     ALLOWED_COUNT_FIELD_NUMBER: _builtins.int
@@ -850,6 +877,8 @@ class SearchResponse(_message.Message):
     PASSED_OVER_TOTAL_FIELD_NUMBER: _builtins.int
     SEARCH_ID_FIELD_NUMBER: _builtins.int
     SAVED_SEARCH_VERSION_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    CALIBRATION_FIELD_NUMBER: _builtins.int
     allowed_count: _builtins.int
     """Number of live records that match the filter and are among `only_record_ids`, if that is set. Excluded records, and
     records beyond the limits, count as well.
@@ -861,7 +890,8 @@ class SearchResponse(_message.Message):
     path: Global___SearchPath.ValueType
     learned_order: _builtins.bool
     """True if the hits are ordered by a similarity that this collection has learned from its own vectors (see
-    Collection.learning). `distance` and `score` remain those of the encoder, and may differ slightly in order.
+    Collection.learning), or by weights that TuneCollection has learned. `distance` and `score` remain those of the
+    encoder under `weights`, and may differ slightly in order.
     """
     passed_over_total: _builtins.int
     """Their number."""
@@ -873,6 +903,8 @@ class SearchResponse(_message.Message):
     """
     saved_search_version: _builtins.int
     """Version of the saved search that was used; 0 if there was none."""
+    calibration: _types_pb2.CalibrationSource.ValueType
+    """What `score` and `likeness` of the hits are based on."""
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
         """Nearest first, unless `diversity`, `order_by` or `boosts` is set. Equal distances are ordered by the time of the last write. Empty if
@@ -913,6 +945,10 @@ class SearchResponse(_message.Message):
         nearest 100. They may come on a later page. Of groups, their best hits.
         """
 
+    @_builtins.property
+    def weights(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Weights of blocks that this search used: those of `emphasis`, or else of the collection. Other blocks have weight 1."""
+
     def __init__(
         self,
         *,
@@ -935,10 +971,12 @@ class SearchResponse(_message.Message):
         passed_over_total: _builtins.int = ...,
         search_id: _builtins.str = ...,
         saved_search_version: _builtins.int = ...,
+        weights: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        calibration: _types_pb2.CalibrationSource.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["index_time", b"index_time", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_count", b"allowed_count", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "facets", b"facets", "filter_hints", b"filter_hints", "groups", b"groups", "hits", b"hits", "index_time", b"index_time", "learned_order", b"learned_order", "notes", b"notes", "passed_over", b"passed_over", "passed_over_total", b"passed_over_total", "path", b"path", "regions_used", b"regions_used", "saved_search_version", b"saved_search_version", "search_id", b"search_id", "sequence", b"sequence", "timings", b"timings", "unknown_attributes", b"unknown_attributes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_count", b"allowed_count", "calibration", b"calibration", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "facets", b"facets", "filter_hints", b"filter_hints", "groups", b"groups", "hits", b"hits", "index_time", b"index_time", "learned_order", b"learned_order", "notes", b"notes", "passed_over", b"passed_over", "passed_over_total", b"passed_over_total", "path", b"path", "regions_used", b"regions_used", "saved_search_version", b"saved_search_version", "search_id", b"search_id", "sequence", b"sequence", "timings", b"timings", "unknown_attributes", b"unknown_attributes", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,9 +12,10 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
+from afterimage.v1 import types_pb2 as afterimage_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'afterimage/v1/server_info_service.proto\x12\rafterimage.v1\"\x16\n\x14GetServerInfoRequest\"\xc2\x02\n\x06Limits\x12\x19\n\x11max_message_bytes\x18\x01 \x01(\x03\x12\x17\n\x0fmax_image_bytes\x18\x02 \x01(\x03\x12\x18\n\x10max_image_pixels\x18\x03 \x01(\x03\x12\x16\n\x0emax_image_side\x18\x04 \x01(\x05\x12\x17\n\x0fmax_image_ratio\x18\x05 \x01(\x05\x12\x19\n\x11max_batch_records\x18\x06 \x01(\x05\x12\r\n\x05max_k\x18\x07 \x01(\x05\x12\x12\n\nmax_offset\x18\x08 \x01(\x05\x12\x17\n\x0fmax_query_terms\x18\t \x01(\x05\x12\x1a\n\x12max_batch_searches\x18\n \x01(\x05\x12\x14\n\x0cmax_id_bytes\x18\x0b \x01(\x05\x12\x16\n\x0emax_attributes\x18\x0c \x01(\x05\x12\x18\n\x10max_filter_bytes\x18\r \x01(\x05\"\xa4\x01\n\x07\x45ncoder\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07license\x18\x03 \x01(\t\x12\x11\n\tdimension\x18\x04 \x01(\x05\x12\x13\n\x0b\x66ingerprint\x18\x05 \x01(\t\x12\x12\n\nis_default\x18\x06 \x01(\x08\x12\x0e\n\x06\x62locks\x18\x07 \x03(\t\x12\x1f\n\x17near_duplicate_distance\x18\x08 \x01(\x01\"\xb6\x01\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12%\n\x06limits\x18\x02 \x01(\x0b\x32\x15.afterimage.v1.Limits\x12(\n\x08\x65ncoders\x18\x03 \x03(\x0b\x32\x16.afterimage.v1.Encoder\x12\x15\n\rimage_formats\x18\x04 \x03(\t\x12\x14\n\x0c\x66\x65tches_urls\x18\x05 \x01(\x08\x12\x0e\n\x06scopes\x18\x06 \x03(\t2o\n\x11ServerInfoService\x12Z\n\rGetServerInfo\x12#.afterimage.v1.GetServerInfoRequest\x1a$.afterimage.v1.GetServerInfoResponseBv\n\rafterimage.v1B\x16ServerInfoServiceProtoP\x01Z\x1a\x61\x66terimage/v1;afterimagev1\xaa\x02\rAfterimage.V1\xca\x02\rAfterimage\\V1\xea\x02\x0e\x41\x66terimage::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'afterimage/v1/server_info_service.proto\x12\rafterimage.v1\x1a\x19\x61\x66terimage/v1/types.proto\"\x16\n\x14GetServerInfoRequest\"\xc2\x02\n\x06Limits\x12\x19\n\x11max_message_bytes\x18\x01 \x01(\x03\x12\x17\n\x0fmax_image_bytes\x18\x02 \x01(\x03\x12\x18\n\x10max_image_pixels\x18\x03 \x01(\x03\x12\x16\n\x0emax_image_side\x18\x04 \x01(\x05\x12\x17\n\x0fmax_image_ratio\x18\x05 \x01(\x05\x12\x19\n\x11max_batch_records\x18\x06 \x01(\x05\x12\r\n\x05max_k\x18\x07 \x01(\x05\x12\x12\n\nmax_offset\x18\x08 \x01(\x05\x12\x17\n\x0fmax_query_terms\x18\t \x01(\x05\x12\x1a\n\x12max_batch_searches\x18\n \x01(\x05\x12\x14\n\x0cmax_id_bytes\x18\x0b \x01(\x05\x12\x16\n\x0emax_attributes\x18\x0c \x01(\x05\x12\x18\n\x10max_filter_bytes\x18\r \x01(\x05\"\xda\x01\n\x07\x45ncoder\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07license\x18\x03 \x01(\t\x12\x11\n\tdimension\x18\x04 \x01(\x05\x12\x13\n\x0b\x66ingerprint\x18\x05 \x01(\t\x12\x12\n\nis_default\x18\x06 \x01(\x08\x12\x0e\n\x06\x62locks\x18\x07 \x03(\t\x12\x1f\n\x17near_duplicate_distance\x18\x08 \x01(\x01\x12\x34\n\x0b\x63\x61libration\x18\t \x01(\x0b\x32\x1f.afterimage.v1.ScoreCalibration\"\xb6\x01\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12%\n\x06limits\x18\x02 \x01(\x0b\x32\x15.afterimage.v1.Limits\x12(\n\x08\x65ncoders\x18\x03 \x03(\x0b\x32\x16.afterimage.v1.Encoder\x12\x15\n\rimage_formats\x18\x04 \x03(\t\x12\x14\n\x0c\x66\x65tches_urls\x18\x05 \x01(\x08\x12\x0e\n\x06scopes\x18\x06 \x03(\t2o\n\x11ServerInfoService\x12Z\n\rGetServerInfo\x12#.afterimage.v1.GetServerInfoRequest\x1a$.afterimage.v1.GetServerInfoResponseBv\n\rafterimage.v1B\x16ServerInfoServiceProtoP\x01Z\x1a\x61\x66terimage/v1;afterimagev1\xaa\x02\rAfterimage.V1\xca\x02\rAfterimage\\V1\xea\x02\x0e\x41\x66terimage::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -22,14 +23,14 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'afterimage.v1.server_info_s
 if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['DESCRIPTOR']._options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\rafterimage.v1B\026ServerInfoServiceProtoP\001Z\032afterimage/v1;afterimagev1\252\002\rAfterimage.V1\312\002\rAfterimage\\V1\352\002\016Afterimage::V1'
-  _globals['_GETSERVERINFOREQUEST']._serialized_start=58
-  _globals['_GETSERVERINFOREQUEST']._serialized_end=80
-  _globals['_LIMITS']._serialized_start=83
-  _globals['_LIMITS']._serialized_end=405
-  _globals['_ENCODER']._serialized_start=408
-  _globals['_ENCODER']._serialized_end=572
-  _globals['_GETSERVERINFORESPONSE']._serialized_start=575
-  _globals['_GETSERVERINFORESPONSE']._serialized_end=757
-  _globals['_SERVERINFOSERVICE']._serialized_start=759
-  _globals['_SERVERINFOSERVICE']._serialized_end=870
+  _globals['_GETSERVERINFOREQUEST']._serialized_start=85
+  _globals['_GETSERVERINFOREQUEST']._serialized_end=107
+  _globals['_LIMITS']._serialized_start=110
+  _globals['_LIMITS']._serialized_end=432
+  _globals['_ENCODER']._serialized_start=435
+  _globals['_ENCODER']._serialized_end=653
+  _globals['_GETSERVERINFORESPONSE']._serialized_start=656
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=838
+  _globals['_SERVERINFOSERVICE']._serialized_start=840
+  _globals['_SERVERINFOSERVICE']._serialized_end=951
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from afterimage.v1 import types_pb2 as _types_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -101,6 +102,7 @@ class Encoder(_message.Message):
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
     BLOCKS_FIELD_NUMBER: _builtins.int
     NEAR_DUPLICATE_DISTANCE_FIELD_NUMBER: _builtins.int
+    CALIBRATION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     version: _builtins.str
     license: _builtins.str
@@ -114,6 +116,10 @@ class Encoder(_message.Message):
     def blocks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Blocks of the vector that `emphasis` of a search can weight; empty if the encoder defines none."""
 
+    @_builtins.property
+    def calibration(self) -> _types_pb2.ScoreCalibration:
+        """Calibration of new collections, with the limits of the words for likeness."""
+
     def __init__(
         self,
         *,
@@ -125,10 +131,11 @@ class Encoder(_message.Message):
         is_default: _builtins.bool = ...,
         blocks: _abc.Iterable[_builtins.str] | None = ...,
         near_duplicate_distance: _builtins.float = ...,
+        calibration: _types_pb2.ScoreCalibration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "dimension", b"dimension", "fingerprint", b"fingerprint", "id", b"id", "is_default", b"is_default", "license", b"license", "near_duplicate_distance", b"near_duplicate_distance", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "calibration", b"calibration", "dimension", b"dimension", "fingerprint", b"fingerprint", "id", b"id", "is_default", b"is_default", "license", b"license", "near_duplicate_distance", b"near_duplicate_distance", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

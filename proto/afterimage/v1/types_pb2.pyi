@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +19,68 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Likeness:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LikenessEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Likeness.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LIKENESS_UNSPECIFIED: _Likeness.ValueType  # 0
+    LIKENESS_SAME_PICTURE: _Likeness.ValueType  # 1
+    """An altered copy of the same picture, or the picture itself."""
+    LIKENESS_SAME_PRODUCT: _Likeness.ValueType  # 2
+    """The same product, as likely as not or likelier: a score from 0.5."""
+    LIKENESS_VERY_ALIKE: _Likeness.ValueType  # 3
+    """Nearer than 99 of 100 pairs of different products."""
+    LIKENESS_ALIKE: _Likeness.ValueType  # 4
+    """Nearer than 90 of 100 pairs of different products."""
+    LIKENESS_NOT_ALIKE: _Likeness.ValueType  # 5
+
+class Likeness(_Likeness, metaclass=_LikenessEnumTypeWrapper):
+    """How like a hit is to the query, as a word. ScoreCalibration has the limits."""
+
+LIKENESS_UNSPECIFIED: Likeness.ValueType  # 0
+LIKENESS_SAME_PICTURE: Likeness.ValueType  # 1
+"""An altered copy of the same picture, or the picture itself."""
+LIKENESS_SAME_PRODUCT: Likeness.ValueType  # 2
+"""The same product, as likely as not or likelier: a score from 0.5."""
+LIKENESS_VERY_ALIKE: Likeness.ValueType  # 3
+"""Nearer than 99 of 100 pairs of different products."""
+LIKENESS_ALIKE: Likeness.ValueType  # 4
+"""Nearer than 90 of 100 pairs of different products."""
+LIKENESS_NOT_ALIKE: Likeness.ValueType  # 5
+Global___Likeness: _TypeAlias = Likeness  # noqa: Y015
+
+class _CalibrationSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CalibrationSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CalibrationSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CALIBRATION_SOURCE_UNSPECIFIED: _CalibrationSource.ValueType  # 0
+    CALIBRATION_SOURCE_ENCODER: _CalibrationSource.ValueType  # 1
+    """The `score` of the encoder's manifest. Collections of earlier versions keep it until they are calibrated."""
+    CALIBRATION_SOURCE_DRAWN: _CalibrationSource.ValueType  # 2
+    """Drawn shop photographs and drawn catalogue pictures. New collections begin with it."""
+    CALIBRATION_SOURCE_PRODUCTS: _CalibrationSource.ValueType  # 3
+    """The collection's own records, by their product ids."""
+    CALIBRATION_SOURCE_PAIRS: _CalibrationSource.ValueType  # 4
+    """Pairs that somebody labelled."""
+
+class CalibrationSource(_CalibrationSource, metaclass=_CalibrationSourceEnumTypeWrapper):
+    """What a calibration of scores was measured on."""
+
+CALIBRATION_SOURCE_UNSPECIFIED: CalibrationSource.ValueType  # 0
+CALIBRATION_SOURCE_ENCODER: CalibrationSource.ValueType  # 1
+"""The `score` of the encoder's manifest. Collections of earlier versions keep it until they are calibrated."""
+CALIBRATION_SOURCE_DRAWN: CalibrationSource.ValueType  # 2
+"""Drawn shop photographs and drawn catalogue pictures. New collections begin with it."""
+CALIBRATION_SOURCE_PRODUCTS: CalibrationSource.ValueType  # 3
+"""The collection's own records, by their product ids."""
+CALIBRATION_SOURCE_PAIRS: CalibrationSource.ValueType  # 4
+"""Pairs that somebody labelled."""
+Global___CalibrationSource: _TypeAlias = CalibrationSource  # noqa: Y015
 
 @_typing.final
 class Region(_message.Message):
@@ -249,3 +312,53 @@ class Record(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Record: _TypeAlias = Record  # noqa: Y015
+
+@_typing.final
+class ScoreCalibration(_message.Message):
+    """How distances are read. The score is a logistic curve that falls with the distance: 1 at distance 0, and 0.5 near
+    `midpoint`.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    MIDPOINT_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    SAME_PICTURE_DISTANCE_FIELD_NUMBER: _builtins.int
+    SAME_PRODUCT_DISTANCE_FIELD_NUMBER: _builtins.int
+    VERY_ALIKE_DISTANCE_FIELD_NUMBER: _builtins.int
+    ALIKE_DISTANCE_FIELD_NUMBER: _builtins.int
+    PAIR_COUNT_FIELD_NUMBER: _builtins.int
+    source: Global___CalibrationSource.ValueType
+    midpoint: _builtins.float
+    width: _builtins.float
+    """How gently the curve falls."""
+    same_picture_distance: _builtins.float
+    """Largest distance of SAME_PICTURE."""
+    same_product_distance: _builtins.float
+    """Largest distance of SAME_PRODUCT, where the score is 0.5; at least that of SAME_PICTURE."""
+    very_alike_distance: _builtins.float
+    """Largest distance of VERY_ALIKE."""
+    alike_distance: _builtins.float
+    """Largest distance of ALIKE."""
+    pair_count: _builtins.int
+    """Number of pairs that it was measured on; 0 if unknown."""
+    def __init__(
+        self,
+        *,
+        source: Global___CalibrationSource.ValueType = ...,
+        midpoint: _builtins.float = ...,
+        width: _builtins.float = ...,
+        same_picture_distance: _builtins.float = ...,
+        same_product_distance: _builtins.float = ...,
+        very_alike_distance: _builtins.float = ...,
+        alike_distance: _builtins.float = ...,
+        pair_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alike_distance", b"alike_distance", "midpoint", b"midpoint", "pair_count", b"pair_count", "same_picture_distance", b"same_picture_distance", "same_product_distance", b"same_product_distance", "source", b"source", "very_alike_distance", b"very_alike_distance", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScoreCalibration: _TypeAlias = ScoreCalibration  # noqa: Y015

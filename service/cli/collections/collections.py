@@ -12,8 +12,10 @@ import typer
 from afterimage.client import Client
 from service.cli.collections.migrate import exchange, migrate
 from service.cli.collections.reports import searches
+from service.cli.collections.tune import calibrate, tune
 from service.cli.connection import with_client
 from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_json, print_table
+from service.cli.searches.search_options import parse_emphasis
 
 _POLICIES = ("DISCARD", "REFERENCE", "ENCRYPTED_COPY")
 collections = typer.Typer(no_args_is_help=True, help="Create, show, update and delete collections.")
@@ -29,18 +31,17 @@ def create(
     pictures: Annotated[str, typer.Option(help="Picture policy: discard, reference or encrypted_copy.")] = "discard",
     partial: Annotated[bool, typer.Option("--partial", help="Accept truncated pictures, with a note.")] = False,
     feedback: Annotated[bool, typer.Option("--feedback", help="Keep sums of likes and dislikes.")] = False,
+    default_emphasis: Annotated[
+        list[str] | None, typer.Option(help="BLOCK=WEIGHT for searches without --emphasis; may be repeated.")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Create a collection. Example: afterimage collections create shoes"""
     policy = _policy(pictures)
     made = client.create_collection(
-        name,
-        encoder_id=encoder,
-        description=description,
-        picture_policy=policy,
-        partial=partial,
-        keep_feedback=feedback,
-    )
+        name, encoder_id=encoder, description=description, picture_policy=policy, partial=partial,
+        keep_feedback=feedback, default_emphasis=parse_emphasis(default_emphasis or [], "--default-emphasis"),
+    )  # fmt: skip
     if json:
         print_json(asdict(made))
     else:
@@ -87,16 +88,28 @@ def update(
     feedback: Annotated[
         bool | None, typer.Option("--feedback/--no-feedback", help="Keep sums of likes and dislikes.")
     ] = None,
+    default_emphasis: Annotated[
+        list[str] | None,
+        typer.Option(help="BLOCK=WEIGHT for searches without --emphasis; may be repeated. none: all weights are 1."),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Change the description, learned centring, the handling of truncated pictures, or whether feedback is kept.
+    """Change the description, learned centring, truncated pictures, feedback, or the weights of blocks.
 
     Example: afterimage collections update shoes --description "All shoes" --learning off
     """
     if learning not in ("", "auto", "off"):
         raise CommandError("--learning must be auto or off", code=Exit.USAGE)
+    weights = None
+    if default_emphasis:
+        weights = {} if default_emphasis == ["none"] else parse_emphasis(default_emphasis, "--default-emphasis")
     found = client.update_collection(
-        name, description=description, learning=learning, partial=partial, keep_feedback=feedback
+        name,
+        description=description,
+        learning=learning,
+        partial=partial,
+        keep_feedback=feedback,
+        default_emphasis=weights,
     )
     print_json(asdict(found)) if json else print(f"Updated collection {name}.")
 
@@ -165,3 +178,5 @@ def delete(
 collections.command("migrate")(migrate)
 collections.command("exchange")(exchange)
 collections.command("searches")(searches)
+collections.command("tune")(tune)
+collections.command("calibrate")(calibrate)

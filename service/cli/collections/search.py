@@ -87,12 +87,15 @@ def search(
     if json:
         print_json(_as_json(found, hits))
         return
-    rows = [(h.record_id, h.product_id, h.score, h.distance, format_attributes(h.attributes)) for h in hits]
-    print_table(["record", "product", "score", "distance", "attributes"], rows, empty="no hits")
+    rows = [(h.record_id, h.product_id, _words(h), h.score, h.distance, format_attributes(h.attributes)) for h in hits]
+    print_table(["record", "product", "likeness", "score", "distance", "attributes"], rows, empty="no hits")
     for counted in found.facets:
         counts = [(_facet_text(value), count) for value, count in counted.counts.items()]
         print_table([counted.attribute, "records"], counts, empty=f"no {counted.attribute}")
     print(f"{len(hits)} of {found.allowed_count} in {found.total_ms:.1f} ms ({found.path})")
+    if found.weights and not emphasis:
+        weights = ", ".join(f"{block} {weight:g}" for block, weight in found.weights.items())
+        print(f"weights of this collection{', learned' if found.learned_order else ''}: {weights}")
     if found.passed_over_total:
         print(f"{found.passed_over_total} nearer records gave way to more diverse ones")
     print_hints(found.filter_hints)
@@ -111,6 +114,10 @@ def write_sheet(target: Path, query: Path | None, hits: Sequence[Hit], folder: P
         target.write_bytes(draw_sheet(tiles))
     except OSError as error:
         raise CommandError(f"--sheet {target}: {error.strerror}") from error
+
+
+def _words(hit: Hit) -> str:
+    return hit.likeness.replace("_", " ").lower()
 
 
 def _as_json(found: SearchResult, hits: Sequence[Hit]) -> dict[str, Any]:
@@ -132,6 +139,9 @@ def _as_json(found: SearchResult, hits: Sequence[Hit]) -> dict[str, Any]:
             else {}
         ),
         **({"saved_search_version": found.saved_search_version} if found.saved_search_version else {}),
+        "learned_order": found.learned_order,
+        "weights": found.weights,
+        "calibration": found.calibration,
         "encoder_id": found.encoder_id,
         "encoder_fingerprint": found.encoder_fingerprint,
         "sequence": found.sequence,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import track
 
+from service.cli.models.pair_measurement import PairMeasurement, calibrate_by_pairs
 from service.cli.output import CommandError, Exit, JsonFlag, console, print_fields, print_json, print_table
 from service.config import load_settings, process_environment
 from service.runtime.process import become_prepared
@@ -101,7 +102,14 @@ def variants(
 
 
 def calibrate(
-    folder: Annotated[Path, typer.Argument(help="Folder with at least 50 pictures of different things.")],
+    folder: Annotated[
+        Path | None, typer.Argument(help="Folder with at least 50 pictures of different things, or use --pairs.")
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(help="CSV file with the columns first, second (picture files) and same (1 or 0): 20 of each."),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="With --pairs: output file for a plot (SVG).")] = None,
     encoder: Annotated[str, typer.Option(help="Encoder id.")] = "",
     encoders_dir: DirOption = None,
     write: Annotated[bool, typer.Option("--write", help="Write the calibration into the encoder's manifest.")] = False,
@@ -111,7 +119,17 @@ def calibrate(
     """Measure distances of unrelated pictures and of altered copies, and fit the score and the near-duplicate distance.
 
     Example: afterimage encoders calibrate photos/ --encoder clip --encoders-dir encoders --write
+
+    With --pairs, measure precision and recall by distance on labelled pairs of pictures, and fit the score to them:
+    afterimage encoders calibrate --pairs pairs.csv --plot thresholds.svg. For records of a collection, see
+    afterimage collections calibrate.
     """
+    if (folder is None) == (pairs is None):
+        raise CommandError("pass either a folder or --pairs", code=Exit.USAGE)
+    if pairs is not None:
+        calibrate_by_pairs(PairMeasurement(pairs, plot, encoder, encoders_dir, write), as_json=json)
+        return
+    assert folder is not None
     from service.encoder.calibration import calibrate as measure
 
     settings, registry = registry_of(encoders_dir)

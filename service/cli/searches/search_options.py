@@ -10,7 +10,7 @@ from service.cli.output import CommandError, Exit
 _DECAYS = ("linear", "exponential", "gauss")
 
 
-def parse_emphasis(options: Sequence[str]) -> dict[str, float]:
+def parse_emphasis(options: Sequence[str], name_of_option: str = "--emphasis") -> dict[str, float]:
     """The weights of BLOCK=WEIGHT. Raises CommandError."""
     weights = {}
     for option in options:
@@ -18,7 +18,7 @@ def parse_emphasis(options: Sequence[str]) -> dict[str, float]:
         try:
             weights[name] = float(weight)
         except ValueError:
-            raise CommandError(f"--emphasis {option!r}: not BLOCK=WEIGHT", code=Exit.USAGE) from None
+            raise CommandError(f"{name_of_option} {option!r}: not BLOCK=WEIGHT", code=Exit.USAGE) from None
     return weights
 
 

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import types_pb2 as types_pb
 from index import Attributes, Facet, Hit, NumberRange, ScanStrategy, SearchAnswer, SearchQuery
-from service.encoder.manifest import ScoreSpec
+from service.engine.emphasis import Emphasis
 from service.engine.pictures import Encoded, PictureSource
 from service.engine.query import QueryTerm, distance_limit
 from service.handlers.conversion.boosts import boost_cap_of, to_boosts
 from service.handlers.conversion.ordering import to_order
+from service.handlers.conversion.tuning import CALIBRATIONS, LIKENESS
 from service.handlers.conversion.values import (
     check_count,
     check_most,
@@ -40,6 +41,7 @@ from service.handlers.request_limits import (
     MAX_TERMS,
     MAX_WEIGHT,
 )
+from service.tuning.calibration import Calibration
 
 _PATHS = {
     ScanStrategy.EMPTY: pb.SEARCH_PATH_EMPTY,
@@ -90,10 +92,11 @@ def max_hits(request: pb.SearchRequest) -> int:
 
 
 def to_search_query(
-    request: pb.SearchRequest, terms: Sequence[QueryTerm], query: Encoded, score: ScoreSpec, max_bytes: int
-) -> SearchQuery:
+    request: pb.SearchRequest, terms: Sequence[QueryTerm], query: Encoded, emphasis: Emphasis,
+    calibration: Calibration, max_bytes: int,
+) -> SearchQuery:  # fmt: skip
     """Returns the query of a checked request. max_bytes: of the records and vectors of its hits."""
-    emphasised = bool(request.emphasis)
+    emphasised = bool(emphasis.weights)
     return SearchQuery(
         vector=query.vector,
         k=request.k,
@@ -101,7 +104,7 @@ def to_search_query(
         filter=request.filter,
         group_by_product=bool(request.group_by),
         group_size=request.group_size or 1,
-        max_distance=distance_limit(max_distance_of(request), min_score_of(request), score),
+        max_distance=distance_limit(max_distance_of(request), min_score_of(request), calibration),
         exclude_record_ids=frozenset(request.exclude_record_ids) | record_ids_of(terms) | _judged_ids(request),
         only_record_ids=frozenset(request.only_record_ids) or None,
         include_vectors=request.include_vectors,
@@ -113,9 +116,11 @@ def to_search_query(
         facets=tuple(request.facets),
         facets_over_hits=request.facet_over == pb.FACET_OVER_HITS,
         own_record=all(t.record_id for t in terms),
-        by_distance=emphasised,
+        by_distance=emphasised and not emphasis.of_collection,
         composed=is_composed(terms) or emphasised or bool(_judged_ids(request)),
         scale=query.scale,
+        weights=query.weights if emphasis.of_collection else None,
+        unweighted=query.unweighted if emphasis.of_collection else None,
         max_bytes=max_bytes,
     )
 
@@ -186,7 +191,7 @@ def to_picture(message: pb.QueryTerm | pb.PictureInput) -> PictureSource:
     return PictureSource(message.image if message.WhichOneof("source") == "image" else None, message.url, region)
 
 
-def from_answer(answer: SearchAnswer) -> pb.SearchResponse:
+def from_answer(answer: SearchAnswer, emphasis: Emphasis, calibration: Calibration) -> pb.SearchResponse:
     """Returns the response without its hits, which `add_hits` adds."""
     return pb.SearchResponse(
         allowed_count=answer.allowed,
@@ -194,7 +199,9 @@ def from_answer(answer: SearchAnswer) -> pb.SearchResponse:
         index_time=timestamp(answer.index_time_ms),
         path=_PATHS[answer.path],
         facets=[_from_facet(f) for f in answer.facets],
-        learned_order=answer.learned,
+        learned_order=answer.learned or emphasis.learned,
+        weights=emphasis.weights,
+        calibration=CALIBRATIONS[calibration.source],
         unknown_attributes=answer.hints.unknown_attributes,
         filter_hints=answer.hints.sentences,
         passed_over=[pb.PassedOver(**passed._asdict()) for passed in answer.passed_over],
@@ -202,13 +209,15 @@ def from_answer(answer: SearchAnswer) -> pb.SearchResponse:
     )
 
 
-def add_hits(response: pb.SearchResponse, request: pb.SearchRequest, group: Sequence[Hit], score: ScoreSpec) -> None:
+def add_hits(
+    response: pb.SearchResponse, request: pb.SearchRequest, group: Sequence[Hit], calibration: Calibration
+) -> None:
     """Adds the hits of a group to the response, in a group of their own if the request asked for groups."""
     target = response.hits
     if request.group_by:
         target = response.groups.add(product_id=group[0].record.product_id).hits
     for hit in group:
-        _write_hit(hit, score, frozenset(request.fields), target.add())
+        _write_hit(hit, calibration, frozenset(request.fields), target.add())
 
 
 def _from_facet(facet: Facet) -> pb.Facet:
@@ -224,10 +233,11 @@ def _from_facet(facet: Facet) -> pb.Facet:
     return message
 
 
-def _write_hit(hit: Hit, score: ScoreSpec, fields: frozenset[str], message: pb.Hit) -> None:
+def _write_hit(hit: Hit, calibration: Calibration, fields: frozenset[str], message: pb.Hit) -> None:
     record = hit.record
     message.record_id, message.product_id = record.record_id, record.product_id
-    message.distance, message.score = hit.distance, score.score(hit.distance)
+    message.distance, message.score = hit.distance, calibration.score(hit.distance)
+    message.likeness = LIKENESS[calibration.likeness(hit.distance)]
     if hit.boosts:
         message.boost = hit.boost
         message.boosts.extend(hit.boosts)

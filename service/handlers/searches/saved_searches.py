@@ -107,8 +107,9 @@ class SavedSearchHandlers:
         request = sample_search(content)
         check_search(request)
         ones = np.ones(collection.spec.dimension, np.float32) / np.float32(np.sqrt(collection.spec.dimension))
-        query = emphasised(ones, self._engine.blocks_of(collection), dict(request.emphasis))
-        wanted = to_search_query(request, (), query, self._engine.score_of(collection), max_bytes=1)
+        emphasis = self._engine.emphasis_of(collection, dict(request.emphasis))
+        query = emphasised(ones, self._engine.blocks_of(collection), emphasis.weights)
+        wanted = to_search_query(request, (), query, emphasis, self._engine.calibration_of(collection), max_bytes=1)
         hints: list[str] = []
         with translated_errors():
             await self._engine.workers.read(collection.search, wanted._replace(only_record_ids=frozenset({""})))

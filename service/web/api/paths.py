@@ -37,6 +37,8 @@ PATHS: tuple[Path, ...] = (
     Path("CollectionService/ListCollections", "GET", "/v1/collections"),
     Path("CollectionService/UpdateCollection", "PATCH", "/v1/collections/{name}"),
     Path("CollectionService/DeleteCollection", "DELETE", "/v1/collections/{name}"),
+    Path("CollectionService/TuneCollection", "POST", "/v1/collections/{name}:tune"),
+    Path("CollectionService/CalibrateCollection", "POST", "/v1/collections/{name}:calibrate"),
     Path("RecordService/InsertRecords", "POST", f"{_RECORDS}:insert", pictures="records"),
     Path("RecordService/ImportRecords", "POST", f"{_RECORDS}:import"),
     Path("RecordService/GetRecords", "POST", f"{_RECORDS}:get"),

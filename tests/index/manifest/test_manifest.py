@@ -159,10 +159,11 @@ def test_a_list_of_collections_of_each_format_is_read(tmp_path: Path) -> None:
     spec = CollectionSpec("shoes", "builtin", "ffff", 512, "of leather", True, PicturePolicy.DISCARD, 1, False)
     assert read_entries(first) == [Entry("uid", "uid", spec)]
     marks = ", ".join("?" * len(COLUMNS.split(",")))
-    row = ("u2", "h2", "hats", "builtin", "ffff", 512, "", 0, "REFERENCE", 3, 1, 1)
+    row = ("u2", "h2", "hats", "builtin", "ffff", 512, "", 0, "REFERENCE", 3, 1, 1, "{}")
     first.execute(f"INSERT INTO collections ({COLUMNS}, created_ms) VALUES ({marks}, 1)", row)
-    found = {e.uid: (e.home, e.spec.learning, e.spec.partial, e.spec.feedback) for e in read_entries(first)}
-    assert found == {"uid": ("uid", True, False, False), "u2": ("h2", False, True, True)}
+    specs = {e.uid: (e.home, e.spec) for e in read_entries(first)}
+    found = {n: (h, s.learning, s.partial, s.feedback, s.tuning) for n, (h, s) in specs.items()}
+    assert found == {"uid": ("uid", True, False, False, ""), "u2": ("h2", False, True, True, "{}")}
     with pytest.raises(DatabaseError):
         first.execute("INSERT INTO collections (name, uid) VALUES ('shoes', 'other')")
     first.close()

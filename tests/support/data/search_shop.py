@@ -23,7 +23,7 @@ from service.calls.limits.large_responses import LargeResponses
 from service.composition.data_directory import open_registry
 from service.composition.server import engine_of
 from service.coordination.client import Coordinator
-from service.encoder.manifest import Manifest
+from service.encoder.manifest import Manifest, ScoreSpec
 from service.engine.engine import Engine, NewCollection
 from service.handlers.conversion.values import from_vector
 from service.handlers.search import SearchHandlers
@@ -264,6 +264,10 @@ class SearchShop:
         self.held = {name: held for name, held in before.items() if name not in gone}
 
     @property
+    def _curve(self) -> ScoreSpec:
+        return self.engine.calibration_of(self.collection).curve
+
+    @property
     def learns(self) -> bool:
         """Whether the vector index can see its vectors from elsewhere."""
         return loaded(self.collection).index.capabilities.learning
@@ -282,7 +286,7 @@ class SearchShop:
         self.filters = [random_filter(self.chance) for _ in range(30)]
         transform = loaded(self.collection).index.view.transform if self.learns else None
         learned = Learned(transform.catalogue_mean, transform.query_mean) if transform is not None else None
-        return Oracle(dict(self.held), self.manifest.output.blocks, self.manifest.score, learned)
+        return Oracle(dict(self.held), self.manifest.output.blocks, self._curve, learned)
 
     def request(self) -> Asked:
         """A random request with everything that the API allows."""

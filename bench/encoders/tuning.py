@@ -1,0 +1,228 @@
+"""`make bench-tuning`: what means, learned weights and calibrations bring, on two packs and on drawn goods.
+
+Each task is "photograph of a shop or a customer -> picture of the catalogue". The products are dealt into PARTS.
+Weights are learned on all parts but one, with the pictures of both sides as records, and measured on the queries of
+that one. Queries are centred by the mean that is assumed before any came, by 16 or 64 real ones, and by all.
+Calibrations are measured on the first ten hits; one by the task's own pairs is fitted on the other parts.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from bench.encoders.builtin import SHARED, photographs
+from bench.environment import write_result
+from bench.index.learning import encoded
+from index.vectors.ann.centering import QueryMean
+from service.encoder.drawn.draw import draw_products
+from service.encoder.drawn.samples import DrawnSamples
+from service.encoder.execution import Hardware
+from service.encoder.manifest import BlockSpec, ScoreSpec, read_manifest
+from service.encoder.registry import BUILTIN_FOLDER, EncoderRegistry
+from service.tuning.curve import LabelledDistances, fitted_curve, losses, reliability, scores_of
+from service.tuning.drawn import calibration_of_drawn, weighted
+from service.tuning.reading import copies_among
+from service.tuning.weights import Sample, choose_weights
+
+HITS, DRAWS, PARTS = 10, 5, 5
+_FIRST_DRAWN, _DRAWN_FORMS = 100_000, 300  # other products than those that are assumed
+Vectors = NDArray[np.float32]
+Weights = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Queries and catalogue: vectors of length 1, shape (n, dimension), and the product of each."""
+
+    queries: Vectors
+    catalogue: Vectors
+    asked: NDArray[np.int64]
+    shown: NDArray[np.int64]
+
+
+def main() -> None:
+    """Measures, prints tables, writes bench/results/tuning.json."""
+    cv2.setNumThreads(1)
+    manifest = read_manifest(BUILTIN_FOLDER)
+    samples = EncoderRegistry(None, "builtin", Hardware(1, "cpu")).drawn_samples(manifest)
+    if samples is None:
+        raise SystemExit("the built-in encoder has no drawn samples; run `make encoder-drawn`")
+    tasks = {"grocery": grocery(), "clothing": clothing(), "drawn": drawn()}
+    result = measured(tasks, manifest.output.blocks, manifest.score, samples)
+    show(result)
+    print(write_result("tuning", result))
+
+
+def grocery() -> Task:
+    """Shop photographs against catalogue pictures of 31 products."""
+    folder, parts = SHARED / "data" / "grocery", []
+    for name in ("queries", "gallery"):
+        with (folder / f"{name}.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        pictures = [cv2.imread(str(folder / r["file"]))[:, :, ::-1] for r in rows]  # type: ignore[index]
+        parts.append((encoded(BUILTIN_FOLDER, pictures), np.array([int(r["product"]) for r in rows])))  # type: ignore[arg-type]
+    return Task(parts[0][0], parts[1][0], parts[0][1], parts[1][1])
+
+
+def clothing() -> Task:
+    """Photographs of clothing, half of them as queries; classes instead of products."""
+    pictures, labels = photographs(0)
+    vectors, (_, classes) = encoded(BUILTIN_FOLDER, pictures), np.unique(labels, return_inverse=True)
+    order = np.random.default_rng(0).permutation(len(vectors))
+    half = len(order) // 2
+    return Task(vectors[order[:half]], vectors[order[half:]], classes[order[:half]], classes[order[half:]])
+
+
+def drawn() -> Task:
+    """Drawn photographs against drawn catalogue pictures."""
+    products = list(draw_products(_DRAWN_FORMS, _FIRST_DRAWN))
+    numbers = np.arange(len(products))
+    views = (encoded(BUILTIN_FOLDER, [p.photograph for p in products]), [p.catalogue for p in products])
+    return Task(views[0], encoded(BUILTIN_FOLDER, views[1]), numbers, numbers)
+
+
+def measured(
+    tasks: Mapping[str, Task], blocks: Sequence[BlockSpec], score: ScoreSpec, samples: DrawnSamples
+) -> dict[str, Any]:
+    """All figures, by task."""
+    found: dict[str, Any] = {}
+    for name, task in tasks.items():
+        chosen = [learned(task, blocks, part) for part in range(PARTS)]
+        rows = {"as they are": quality(task, blocks, [{}] * PARTS)}
+        for label, queries in (("0", 0), ("16", 16), ("64", 64), ("all", len(task.queries))):
+            rows[f"means, {label} queries"] = centred_quality(task, blocks, [{}] * PARTS, samples, queries)
+        rows["learned weights"] = quality(task, blocks, chosen)
+        rows["learned weights and means, all queries"] = centred_quality(
+            task, blocks, chosen, samples, len(task.queries)
+        )
+        found[name] = {
+            "queries": len(task.queries), "catalogue": len(task.catalogue), "weights": chosen, "quality": rows,
+            "scores": calibrations(task, blocks, score, samples),
+        }  # fmt: skip
+    return found
+
+
+def learned(task: Task, blocks: Sequence[BlockSpec], part: int) -> dict[str, float]:
+    """The weights that are beyond doubt by the products of all parts but one; none otherwise."""
+    vectors, products = np.concatenate([task.catalogue, task.queries]), np.concatenate([task.shown, task.asked])
+    known = ~in_part(products, part)
+    vectors, (_, products) = vectors[known], np.unique(products[known], return_inverse=True)
+    rows = np.flatnonzero(np.bincount(products)[products] > 1)
+    rows = np.random.default_rng(0).permutation(rows)[:800]
+    choice = choose_weights(Sample(vectors, products, rows, copies_among(vectors, 0.12)), blocks)
+    return {} if choice.doubt else dict(choice.weights)
+
+
+def in_part(products: NDArray[np.int64], part: int) -> NDArray[np.bool_]:
+    """Which products are of a part; the same ones in both sides of a task."""
+    names = np.unique(products)
+    dealt = dict(zip(np.random.default_rng(3).permutation(names).tolist(), np.arange(len(names)) % PARTS, strict=True))
+    return np.array([dealt[p] == part for p in products.tolist()])
+
+
+def quality(task: Task, blocks: Sequence[BlockSpec], chosen: Sequence[Weights]) -> dict[str, float]:
+    """R@1 and mAP@10 of all queries, those of each part under the weights of the others."""
+    found = []
+    for part in range(PARTS):
+        aside, weights = in_part(task.asked, part), chosen[part]
+        likeness = weighted(task.queries[aside], blocks, weights) @ weighted(task.catalogue, blocks, weights).T
+        found.append(ranked(likeness, task.asked[aside], task.shown))
+    return averaged(np.concatenate(found))
+
+
+def centred_quality(
+    task: Task, blocks: Sequence[BlockSpec], chosen: Sequence[Weights], samples: DrawnSamples, queries: int
+) -> dict[str, float]:
+    """The same with catalogue and queries centred, as an index orders them; the mean of DRAWS draws of the queries that
+    came before."""
+    catalogue_mean = task.catalogue.mean(0)
+    rows = unit(task.catalogue - catalogue_mean)
+    found = []
+    for draw in range(DRAWS):
+        mean = QueryMean(task.queries.shape[1])
+        for vector in np.random.default_rng(draw).permutation(task.queries)[:queries]:
+            mean.add(vector)
+        moved = task.queries - mean.shrunk(catalogue_mean + samples.shift)
+        for part in range(PARTS):
+            aside = in_part(task.asked, part)
+            scale = np.repeat([chosen[part].get(b.name, 1.0) for b in blocks], [b.size for b in blocks])
+            found.append(ranked((moved[aside] * scale) @ rows.T, task.asked[aside], task.shown))
+    return averaged(np.concatenate(found))
+
+
+def ranked(likeness: Vectors, asked: NDArray[np.int64], shown: NDArray[np.int64]) -> NDArray[np.float64]:
+    """R@1 and average precision at 10 of each query that has a right answer, shape (n, 2)."""
+    nearest = np.argsort(-likeness, axis=1, kind="stable")[:, :HITS]
+    right = (shown[nearest] == asked[:, None]).astype(float)
+    relevant = (shown[None, :] == asked[:, None]).sum(1)
+    precision = right.cumsum(1) / np.arange(1, right.shape[1] + 1)
+    average = (precision * right).sum(1) / np.minimum(np.maximum(relevant, 1), HITS)
+    return np.stack([right[:, 0], average], 1)[relevant > 0]
+
+
+def averaged(values: NDArray[np.float64]) -> dict[str, float]:
+    first, precision = (100 * values.mean(0)).round(1).tolist()
+    return {"R@1": first, "mAP@10": precision}
+
+
+def calibrations(
+    task: Task, blocks: Sequence[BlockSpec], score: ScoreSpec, samples: DrawnSamples
+) -> dict[str, dict[str, Any]]:
+    """Surprise and reliability of each calibration, on the first hits of all queries."""
+    distances = 1 - (task.queries @ task.catalogue.T).astype(np.float64)
+    nearest = np.argsort(distances, axis=1)[:, :HITS]
+    groups = np.repeat(task.asked, nearest.shape[1])
+    pairs = LabelledDistances(
+        np.take_along_axis(distances, nearest, 1).ravel(), task.shown[nearest].ravel() == groups, groups
+    )
+    drawn_curve = calibration_of_drawn(samples, blocks, {}, score.near_duplicate_distance).curve
+    own = [fitted_curve(pairs.of(~in_part(groups, part)), 0.12) for part in range(PARTS)]
+    return {
+        "encoder": judged(pairs, [score] * PARTS), "drawn": judged(pairs, [drawn_curve] * PARTS),
+        "own pairs": judged(pairs, own),
+    }  # fmt: skip
+
+
+def judged(pairs: LabelledDistances, curves: Sequence[ScoreSpec]) -> dict[str, Any]:
+    """How pairs of each part are scored by the curve of the others."""
+    aside = [pairs.of(in_part(pairs.groups, part)) for part in range(PARTS)]
+    scores = np.concatenate([scores_of(c, p.distances) for c, p in zip(curves, aside, strict=True)])
+    lost = np.concatenate([losses(c, p) for c, p in zip(curves, aside, strict=True)])
+    bins = reliability(scores, np.concatenate([p.same for p in aside]))
+    error = sum(b.pairs * abs(b.score - b.share) for b in bins) / len(lost)
+    return {
+        "loss": round(float(lost.mean()), 3), "calibration_error": round(error, 3),
+        "reliability": [{k: round(v, 3) for k, v in asdict(b).items()} for b in bins],
+    }  # fmt: skip
+
+
+def unit(vectors: Vectors) -> Vectors:
+    """At length 1."""
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), np.float32)
+
+
+def show(result: Mapping[str, Any]) -> None:
+    """Prints tables of quality and of scores."""
+    table = Table("", *(f"{name}: R@1 / mAP@10" for name in result), box=None)
+    for row in next(iter(result.values()))["quality"]:
+        table.add_row(row, *("{R@1} / {mAP@10}".format(**found["quality"][row]) for found in result.values()))
+    table.add_row("learned weights", *(str(found["weights"]) for found in result.values()))
+    Console().print(table)
+    table = Table("scores by", *(f"{name}: loss, error" for name in result), box=None)
+    for row in next(iter(result.values()))["scores"]:
+        cells = [found["scores"][row] for found in result.values()]
+        table.add_row(row, *(f"{c['loss']}, {c['calibration_error']}" for c in cells))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
