@@ -41,7 +41,7 @@ class Shop:
         settings = Settings(data_dir=folder / "data", master_key_file=folder / "key", model_threads=1)
         registry = open_registry(settings, create=True)
         metrics = Metrics()
-        allowances = Allowances(registry.limits, Coordinator("redis://127.0.0.1:1").rates)
+        allowances = Allowances(registry.limits, Coordinator("redis://127.0.0.1:1").rates, metrics)
         self.engine: Engine = engine_of(settings, registry, metrics, allowances)
         self.principal = Principal(registry.create_tenant("shop").uid, "key", frozenset(Scope))
         self.collections = CollectionHandlers(self.engine)
