@@ -35,7 +35,7 @@ def test_a_shop_from_first_command_to_last(shell: Shell, photos: Path, tmp_path:
     }  # fmt: skip
     sheet = tmp_path / "sheet.png"
     found = shell.json("search", "shop", str(photos / "img0.jpg"), "-k", "3", "--sheet", str(sheet))
-    assert found["hits"][0].keys() == {"record_id", "product_id", "score", "distance", "attributes"}
+    assert found["hits"][0].keys() == {"record_id", "product_id", "score", "distance", "likeness", "attributes"}
     assert (found["hits"][0]["record_id"], found["hits"][0]["distance"] < 1e-3) == ("a", True)
     assert Image.open(sheet).size[0] > 400
     by_colour = shell.json(
