@@ -258,11 +258,11 @@ def test_pairs_that_say_too_little_are_refused(shop: Shop, pairs: list[tuple[str
 def test_weights_and_learned_means_order_together_as_a_plain_oracle_says(shop: Shop) -> None:
     index = loaded(shop.collection).index
     rng = np.random.default_rng(4)
-    means = [0.1 * rng.standard_normal(shop.vectors.shape[1]).astype(np.float32) for _ in range(2)]
+    means = (0.1 * rng.standard_normal((2, shop.vectors.shape[1]))).astype(np.float32)
     index.learn(CenteringTransform(*means))
     try:
         shop.update(colour=5)
-        query = rng.standard_normal(shop.vectors.shape[1]).astype(np.float32)
+        query = rng.standard_normal((1, shop.vectors.shape[1]))[0].astype(np.float32)
         parts = np.split(query, [shop.blocks[0].size])
         query = np.concatenate([p / np.linalg.norm(p) * b.share**0.5 for p, b in zip(parts, shop.blocks, strict=True)])
         terms = [pb.QueryTerm(vector=from_vector(query))]

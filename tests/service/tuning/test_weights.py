@@ -23,8 +23,8 @@ def sample(colour_noise: float, shape_noise: float, products: int = 60, seed: in
     return Sample(vectors, np.repeat(np.arange(products), 2), np.arange(2 * products), NO_COPIES)
 
 
-def chosen(*arguments: float, **options: int) -> Choice:
-    return choose_weights(sample(*arguments, **options), BLOCKS)
+def chosen(colour_noise: float, shape_noise: float, products: int = 60) -> Choice:
+    return choose_weights(sample(colour_noise, shape_noise, products), BLOCKS)
 
 
 def test_the_block_that_tells_products_apart_gets_more_weight_and_the_gain_is_beyond_doubt() -> None:
