@@ -29,21 +29,27 @@ from index import (
     CollectionSpec,
     DataDirectory,
     Decay,
+    Judgement,
     NumberFactor,
     Order,
     RecordWrite,
     SearchQuery,
     Side,
     TenantDirectory,
+    Verdict,
+    VerdictTally,
 )
 from service.encoder.alterations import ALTERATIONS
 from service.encoder.contract import picture_vectors
 from service.encoder.manifest import read_manifest
 from service.encoder.preprocess import to_tensor
 from service.encoder.session import EncoderSession
+from service.engine.feedback import LIKED_WEIGHT
 
 ROWS, DIMENSION, PICTURES, VIEWS, QUERIES, K = 100_000, 384, 600, 4, 100, 10
 ROUNDS, SECONDS = 3, 1.0
+JUDGED, NEAR = 10_000, 0.1
+WEIGHTS = ((0.75, 0.0), (0.75, 0.25), (0.75, 0.75), (1.5, 0.5), (3.0, 0.25), (0.0, 0.25))
 SOLD = NumberFactor("sold", 1000.0, 500.0, decay=Decay.LINEAR, side=Side.MORE)
 BOOSTS = {
     "boost by a number": (Boost(0.1, number=SOLD),),
@@ -119,6 +125,9 @@ def features(collection: Collection, queries: Vectors) -> dict[str, Callable[[in
 
     return {
         "plain": search(),
+        "feedback": lambda n: collection.search(
+            SearchQuery(moved(collection, queries[n % len(queries)], ids[n % 10][:8]), K, composed=True)
+        ),
         "plain, 1,000 hits": lambda n: collection.search(SearchQuery(queries[n % len(queries)], 1000)),
         "grouped": search(group_by_product=True, group_size=2),
         "only 1,000 records": lambda n: collection.search(
@@ -137,6 +146,12 @@ def features(collection: Collection, queries: Vectors) -> dict[str, Callable[[in
         "100 records by name": listed(Order("name", True)),
         "sample of 100": lambda n: collection.sample(100, seed=n),
     }
+
+
+def moved(collection: Collection, query: NDArray[np.float32], liked: Sequence[str]) -> NDArray[np.float32]:
+    """The query after some records were liked, as SearchService moves it: with a look into the store."""
+    rows = [r.vector for r in collection.get(liked, vectors=True).values() if r.vector is not None]
+    return np.asarray(query + LIKED_WEIGHT * np.mean(rows, axis=0), np.float32)
 
 
 def boosted_recall(collection: Collection, vectors: Vectors, queries: Vectors) -> dict[str, float]:
@@ -201,6 +216,68 @@ def drawn_catalogue(real: Vectors, labels: NDArray[np.str_], products: int) -> t
     return unit(spread + steps), np.repeat(labels[::VIEWS][np.argmax(centres @ originals.T, 1)], VIEWS)
 
 
+def judged(collection: Collection) -> dict[str, dict[str, float]]:
+    """FindDuplicates without judged pairs and with JUDGED: half of them near pairs that are different, half pairs drawn
+    at random that are the same product. And what judging and a search cost then."""
+    found = {"no pairs": _grouped(collection)}
+    near = [(g.record_ids[0], other) for g in collection.duplicates("", NEAR) for other in g.record_ids[1:]]
+    rng = np.random.default_rng(8)
+    different = [near[n] for n in rng.permutation(len(near))[: JUDGED // 2].tolist()]
+    judgements = [Judgement(one, other, Verdict.DIFFERENT) for one, other in different]
+    while len(judgements) < JUDGED:
+        one, other = (str(n) for n in rng.integers(0, ROWS, 2).tolist())
+        judgements.append(Judgement(one, other, Verdict.SAME_PRODUCT))
+    begun = time.process_time()
+    for start in range(0, JUDGED, 1000):
+        collection.judged_pairs.judge(judgements[start : start + 1000])
+    found["judging 1,000 pairs"] = {"cpu_s": round((time.process_time() - begun) * 1000 / JUDGED, 3)}
+    found[f"{JUDGED} pairs"] = _grouped(collection)
+    return found
+
+
+def _grouped(collection: Collection) -> dict[str, float]:
+    wall, processor, groups, largest = time.perf_counter(), time.process_time(), 0, 0
+    stream = collection.duplicates("", NEAR)
+    while True:
+        try:
+            largest = max(largest, len(next(stream).record_ids))
+        except StopIteration as end:
+            tally: VerdictTally = end.value
+            break
+        groups += 1
+    return {
+        "cpu_s": round(time.process_time() - processor, 1), "wall_s": round(time.perf_counter() - wall, 1),
+        "groups": groups, "largest": largest, "left_out": tally.left_out, "merged": tally.merged,
+    }  # fmt: skip
+
+
+def rounds_of_feedback(vectors: Vectors, labels: NDArray[np.str_]) -> dict[str, list[float]]:
+    """Share of ten new hits with the class of the query, by round, when each round likes those of the last that have it
+    and dislikes the others; by the weights of liked and disliked records."""
+    return {
+        f"{likes}, {dislikes}": [round(float(np.mean(shares)), 3) for shares in zip(*(
+            _rounds(vectors, labels, query, likes, dislikes) for query in range(0, len(vectors), 3)
+        ), strict=True)]
+        for likes, dislikes in WEIGHTS
+    }  # fmt: skip
+
+
+def _rounds(vectors: Vectors, labels: NDArray[np.str_], query: int, likes: float, dislikes: float) -> list[float]:
+    relevant, seen, shares = labels == labels[query], np.zeros(len(vectors), np.bool_), []
+    seen[query] = True
+    for number in range(4):
+        moved = vectors[query].astype(np.float64)
+        judged = seen.copy()
+        judged[query] = False
+        if number:
+            for rows, weight in ((judged & relevant, likes), (judged & ~relevant, -dislikes)):
+                moved = moved + weight * vectors[rows].mean(0) if rows.any() else moved
+        shown = np.argsort(np.where(seen, -np.inf, vectors @ moved))[::-1][:K]
+        shares.append(float(relevant[shown].mean()))
+        seen[shown] = True
+    return shares
+
+
 def main() -> None:
     """Measures, prints, writes bench/results/search-features.json."""
     real, labels = views()
@@ -218,7 +295,8 @@ def main() -> None:
         result = {
             "rows": ROWS, "dimension": DIMENSION, "k": K,
             "recall_boosted": boosted_recall(large, vectors, queries), "recall_diverse": diverse_recall(large, queries),
-            "products": catalogues, "rates": rates(features(large, queries)),
+            "products": catalogues, "rates": rates(features(large, queries)), "judged": judged(large),
+            "feedback": rounds_of_feedback(real[::VIEWS], labels[::VIEWS]),
         }  # fmt: skip
         tenant.close()
     _show(result)
@@ -236,6 +314,11 @@ def _show(result: dict[str, Any]) -> None:
         for row in rows:
             table.add_row(*(str(value) for value in row.values()))
         console.print(table)
+    table = Table("duplicates", "CPU s", "groups", "largest", "left out", "merged")
+    for name, figures in result["judged"].items():
+        table.add_row(name, *(str(figures.get(f, "")) for f in ("cpu_s", "groups", "largest", "left_out", "merged")))
+    console.print(table)
+    console.print(f"precision by round of feedback, by weights: {result['feedback']}")
     console.print(f"recall of boosted hits {result['recall_boosted']}, of diverse ones {result['recall_diverse']}")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afterimage.client import AfterimageError, Client, Collection, NewRecord, NotFound
+from afterimage.client import AfterimageError, Client, Collection, NewRecord, NotFound, PairJudgement
 from service.cli.collections.journal import ImportPlace
 from service.cli.connection import with_client
 from service.cli.output import CommandError, Exit, JsonFlag, print_json, print_table
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _SHOWN_FAILURES = 20
 _NOTED_EVERY = 1000  # rows
+_PAIRS_AT_ONCE = 1000
 _FIELDS = ("record_id", "product_id", "vector", "attributes")
 
 
@@ -36,7 +37,7 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Export a collection to a Parquet file: ids, vectors, attributes, and the encoder of the vectors.
+    """Export a collection to a Parquet file: ids, vectors, attributes, judged pairs, and the encoder of the vectors.
 
     The API key needs the scopes search and export. Example: afterimage export shoes shoes.parquet --key-file shoes.key
     """
@@ -51,7 +52,7 @@ def export(
         encoder.version if encoder else "", encoder.license if encoder else "",
     )  # fmt: skip
     key = file_key(key_file, make=True) if key_file is not None else None
-    done, token = 0, ""
+    done, token, exported = 0, "", set[str]()
     with ProgressShown() as progress, ParquetExport(file, card, key).open() as target:
         task = progress.add_task("Exporting", speed="", total=client.count_records(collection, filter))
         while True:
@@ -61,13 +62,23 @@ def export(
             if page:
                 target.write(page)
             done += len(page)
+            exported.update(r.record_id for r in page if filter)
             progress.update(task, completed=done)
             if not token:
                 break
+        pairs = [
+            PairJudgement(p.record_id, p.other_record_id, p.verdict)
+            for p in client.judged_pairs(collection)
+            if not filter or {p.record_id, p.other_record_id} <= exported
+        ]
+        if pairs:
+            target.add_pairs(pairs)
     if json:
-        print_json({"collection": collection, "file": str(file), "records": done, "bytes": file.stat().st_size})
+        sizes = {"records": done, "judged_pairs": len(pairs), "bytes": file.stat().st_size}
+        print_json({"collection": collection, "file": str(file), **sizes})
     else:
-        print(f"Exported {done} records to {file} ({file.stat().st_size / 1000000.0:.1f} MB).")
+        more = f" and {len(pairs)} judged pairs" if pairs else ""
+        print(f"Exported {done} records{more} to {file} ({file.stat().st_size / 1000000.0:.1f} MB).")
 
 
 @with_client
@@ -112,6 +123,7 @@ def import_(
             f"{error.message}; {tally.rows} of {source.count} rows were sent, run the same command again to continue"
         )
         raise CommandError(message, reason=error.reason or "INTERRUPTED") from error
+    _import_pairs(client, collection, source, tally)
     place.clear()
     _report(source.count, tally, as_json=json)
     if tally.failures:
@@ -182,6 +194,18 @@ def _imported(
             tally.failed(result.record_id, result.error.reason, result.error.message)
         yield
     tally.rows = source.count
+
+
+def _import_pairs(client: Client, collection: str, source: ParquetImport, tally: _Tally) -> None:
+    """Stores the verdicts of the file. Those whose records are not there fail."""
+    pairs = source.pairs
+    for start in range(0, len(pairs), _PAIRS_AT_ONCE):
+        for result in client.judge_pairs(collection, pairs[start : start + _PAIRS_AT_ONCE]):
+            if result.error is None:
+                tally.outcomes["judged_pairs"] += 1
+            else:
+                pair = f"{result.judgement.record_id}, {result.judgement.other_record_id}"
+                tally.failed(pair, result.error.reason, result.error.message)
 
 
 def _report(total: int, tally: _Tally, *, as_json: bool) -> None:

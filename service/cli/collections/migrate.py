@@ -10,10 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
-from afterimage.client import Client, NotFound, Run
+from afterimage.client import Client, NotFound, PairJudgement, Run
 from service.cli.connection import with_client
 from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_json
 from service.cli.syncs.runs import followed
+
+_PAIRS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def migrate(
         _show_plan(found, runs, as_json=json)
         return
     waits = next((r for r in runs if r.state == "awaiting_approval"), None)
+    carry_pairs(client, name, target)
     done = finish and waits is None and found.share >= least
     if done:
         client.exchange_collections(name, target)
@@ -110,6 +113,13 @@ def _target(client: Client, name: str, target: str, encoder: str) -> bool:
     if found.encoder_id != encoder:
         raise CommandError(f"{target} exists, with encoder {found.encoder_id}; pass another name with --into")
     return False
+
+
+def carry_pairs(client: Client, name: str, target: str) -> None:
+    """Gives a collection the verdicts on pairs of another one. Those whose records it has not got are left out."""
+    pairs = [PairJudgement(p.record_id, p.other_record_id, p.verdict) for p in client.judged_pairs(name)]
+    for start in range(0, len(pairs), _PAIRS_AT_ONCE):
+        client.judge_pairs(target, pairs[start : start + _PAIRS_AT_ONCE])
 
 
 def _coverage(client: Client, name: str, target: str, runs: list[Run]) -> Coverage:

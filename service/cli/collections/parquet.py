@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from afterimage.client import NewRecord, Record
+from afterimage.client import NewRecord, PairJudgement, Record
 from service.cli.collections.attribute_values import attributes_of, id_text
 from service.cli.output import CommandError
 
@@ -33,6 +33,7 @@ except ImportError:
 FORMAT = 1
 KEY_BYTES = 32
 CARD_KEY = b"afterimage"
+PAIRS_KEY = b"afterimage.judged_pairs"
 _NOT_READ = frozenset({"region", "create_time", "update_time"})
 _REGION = pa.struct([(side, pa.float32()) for side in ("left", "top", "right", "bottom")])
 
@@ -135,6 +136,11 @@ class ParquetExport:
         arrays = [c if isinstance(c, pa.Array) else pa.array(c, f.type) for c, f in fields]
         self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
 
+    def add_pairs(self, pairs: Sequence[PairJudgement]) -> None:
+        """Puts verdicts on pairs into the metadata of the file, once all batches are written."""
+        content = json.dumps([(p.record_id, p.other_record_id, p.verdict) for p in pairs], ensure_ascii=False)
+        self._writer.add_key_value_metadata({PAIRS_KEY: content.encode()})
+
 
 class ParquetImport:
     """Reads a file of `ParquetExport`, or one with its columns record_id and vector."""
@@ -176,6 +182,15 @@ class ParquetImport:
             message = f"the file has format {said.get('format')}; this version supports {FORMAT}"
             raise CommandError(message, reason="FILE_INVALID")
         return EncoderCard(**said)
+
+    @property
+    def pairs(self) -> list[PairJudgement]:
+        """Verdicts on pairs of the records. Raises CommandError if they cannot be read."""
+        held = (self._file.metadata.metadata or {}).get(PAIRS_KEY)
+        try:
+            return [] if held is None else [PairJudgement(*pair) for pair in json.loads(held)]
+        except (ValueError, TypeError) as error:
+            raise CommandError(f"the judged pairs of the file cannot be read: {error}", reason="FILE_INVALID") from None
 
     def records(self, first: int = 1) -> Iterator[NewRecord | BadRow]:
         """The records, in the file's order, from a row on; a row that is none comes as why."""
