@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from afterimage.client import FailedPrecondition, NewRecord, NewSource
+from afterimage.client import FailedPrecondition, NewRecord, NewSource, PairJudgement
 from tests.support.data.feeds import jsonl
 from tests.support.data.pictures import png
 from tests.support.servers.server import Server, start_server
@@ -37,6 +37,7 @@ def test_a_collection_moves_to_another_encoder_and_back(server: Server, shop: Sh
         client.create_source(NewSource("feed", "shoes", f"{shop.address}/feed"))
         assert shell.json("sync", "start", "feed")["created_count"] == 30
         client.insert("shoes", [NewRecord("sent", image=png(99))])
+        client.judge_pairs("shoes", [PairJudgement("1", other, "different") for other in ("2", "sent")])
 
         planned = shell.json("collections", "migrate", "shoes", "--to", "mobilenet-v2", "--plan")
         assert (planned["records"], planned["can_be_fetched"], planned["in_no_feed"]) == (31, 30, 1)
@@ -52,6 +53,7 @@ def test_a_collection_moves_to_another_encoder_and_back(server: Server, shop: Sh
         found = client.search("shoes", png(5), k=1)
         assert (found.encoder_id, found.hits[0].record_id) == ("mobilenet-v2", "5")
         assert client.get_collection("shoes").picture_policy == "REFERENCE"
+        assert [{p.record_id, p.other_record_id} for p in client.judged_pairs("shoes")] == [{"1", "2"}]
         assert client.picture_link("shoes", "5").url == f"{shop.address}/5.png"
         assert client.search("shoes-mobilenet-v2", png(99), k=1).hits[0].record_id == "sent"
 
