@@ -123,6 +123,7 @@ FOREIGN = [
     c for c in CALLS
     if c[0] in WITH_KEY and c[1].name not in (
         "CreateCollection", "ListCollections", "Encode", "Rank", "GetServerInfo", "GetUsage", "ListSources",
+        "GetPrivacyReport",
         "PreviewFeed", "ListAuditEntries", "GetAuditHead", "GetReadAudit", "SetReadAudit",
         "ListAccessRequests", "CreateTrainingSet", "ListTrainingSets", "ListTrainings", "ListModels",
     )

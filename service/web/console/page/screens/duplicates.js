@@ -15,12 +15,12 @@ const MOST_SHOWN = 12; // records of a group
 /** @param {import("../core/app.js").ScreenProps} props */
 export function Duplicates({ app, params, query }) {
   const name = /** @type {string} */ (params.name);
-  const [search, setSearch] = useState(/** @type {{ filter: string, distance: string } | undefined} */ (undefined));
+  const [search, setSearch] = useState(/** @type {{ filter: string, distance: string, round: number } | undefined} */ (undefined));
   const { value: near } = useLoad((signal) => threshold(app, name, signal), [name]);
   const distance = query.distance ?? "";
   const begin = (/** @type {Event} */ event) => {
     event.preventDefault();
-    setSearch({ filter: query.filter ?? "", distance });
+    setSearch({ filter: query.filter ?? "", distance, round: (search?.round ?? 0) + 1 });
   };
   return html`
     <form class="row" onSubmit=${begin}>
@@ -78,9 +78,10 @@ function Groups({ app, name, search }) {
     if (!next.delete(id)) next.add(id);
     setChosen(next);
   };
-  const gone = (/** @type {string[]} */ ids) => {
-    setChosen(new Set());
-    const left = groups.map((group) => ({ ...group, ids: group.ids.filter((id) => !ids.includes(id)) }));
+  /** Takes records out of a group, or out of all. */
+  const gone = (/** @type {string[]} */ ids, /** @type {Group | undefined} */ of = undefined) => {
+    if (!of) setChosen(new Set());
+    const left = groups.map((group) => (of && group !== of ? group : { ...group, ids: group.ids.filter((id) => !ids.includes(id)) }));
     setGroups(left.filter((group) => group.ids.length > 1));
   };
   const more = !state.ended && groups.length >= most;
@@ -89,8 +90,8 @@ function Groups({ app, name, search }) {
     <${Failure} error=${state.error} />
     ${state.ended && !state.error && html`<p role="status">${groups.length ? counted(groups.length, "group") : "No two records look the same."}</p>`}
     ${app.can("delete") && html`<${Deletion} name=${name} ids=${[...chosen]} onDone=${gone} />`}
-    ${groups.map((group) => html`<${Side} key=${group.ids[0]} group=${group} chosen=${chosen} onChoose=${app.can("delete") && choose}
-      onHide=${() => setGroups(groups.filter((one) => one !== group))} />`)}
+    ${groups.map((group) => html`<${Side} key=${group.ids[0]} name=${name} group=${group} chosen=${chosen} onChoose=${app.can("delete") && choose}
+      judges=${app.can("insert")} onApart=${(/** @type {string} */ id) => gone([id], group)} />`)}
     ${more && html`<button type="button" onClick=${() => setMost(most + AT_ONCE)}>Show more groups</button>`}`;
 }
 
@@ -106,12 +107,14 @@ async function withRecords(name, found) {
   return { ids: found.recordIds, kind: enumText(found.kind, "DUPLICATE_KIND_"), distance: found.maxDistance, records: byId };
 }
 
-/** @param {{ group: Group, chosen: Set<string>, onChoose: ((id: string) => void) | false, onHide: () => void }} props */
-function Side({ group, chosen, onChoose, onHide }) {
+/**
+ * @param {{ name: string, group: Group, chosen: Set<string>, onChoose: ((id: string) => void) | false, judges: boolean,
+ *   onApart: (id: string) => void }} props
+ */
+function Side({ name, group, chosen, onChoose, judges, onApart }) {
   const [first = ""] = group.ids;
   return html`<section class="card group" aria-label=${`Group of ${first}`}>
-    <p class="row"><span class="badge">${group.kind}</span> ${counted(group.ids.length, "record")}, up to ${group.distance.toFixed(3)} apart
-      <button type="button" class="small" onClick=${onHide} title="Leaves it out until the page is loaded again">Not a duplicate</button></p>
+    <p class="row"><span class="badge">${group.kind}</span> ${counted(group.ids.length, "record")}, up to ${group.distance.toFixed(3)} apart</p>
     <div class="cards">${group.ids.slice(0, MOST_SHOWN).map((id) => {
       const record = group.records.get(id);
       return html`<article key=${id}>
@@ -119,10 +122,28 @@ function Side({ group, chosen, onChoose, onHide }) {
         ${record?.productId && html`<p>Product ${record.productId}</p>`}
         <dl class="facts">${Object.entries(record?.attributes ?? {}).map(([key, value]) => html`<dt>${key}</dt><dd>${valueText(value)}</dd>`)}</dl>
         ${onChoose && html`<label class="check"><input type="checkbox" checked=${chosen.has(id)} onChange=${() => onChoose(id)} /> Delete ${id}</label>`}
+        ${judges && id !== first && html`<${Verdict} name=${name} first=${first} id=${id} onApart=${onApart} />`}
       </article>`;
     })}</div>
     ${group.ids.length > MOST_SHOWN && html`<p class="soft">and ${counted(group.ids.length - MOST_SHOWN, "other")}</p>`}
   </section>`;
+}
+
+/** What a person says of a pair; searches for duplicates follow it. @param {{ name: string, first: string, id: string, onApart: (id: string) => void }} props */
+function Verdict({ name, first, id, onApart }) {
+  const [same, setSame] = useState(false);
+  const judge = async (/** @type {string} */ verdict) => {
+    const judgements = [{ recordId: first, otherRecordId: id, verdict: `PAIR_VERDICT_${verdict}` }];
+    const { results } = await call("POST", path("/v1/collections/{}/judged-pairs:judge", name), { body: { judgements } });
+    if (results[0].error) throw new Error(results[0].error.message);
+    if (verdict === "DIFFERENT") onApart(id);
+    else setSame(true);
+  };
+  const [part, parting, failure] = useAction(() => judge("DIFFERENT"));
+  const [join, joining, error] = useAction(() => judge("SAME_PRODUCT"));
+  return html`<p class="row"><button type="button" class="small" disabled=${parting} aria-label=${`Not a duplicate: ${id}`} onClick=${part}>Not a duplicate</button>
+    ${same ? html`<span role="status">Same product</span>` : html`<button type="button" class="small" disabled=${joining} aria-label=${`Same product: ${id}`} onClick=${join}>Same product</button>`}</p>
+    <${Failure} error=${failure ?? error} />`;
 }
 
 /** @param {{ name: string, ids: string[], onDone: (ids: string[]) => void }} props */
