@@ -95,7 +95,7 @@ class Transaction(RowChanges):
         """Deletes by id; ids that do not exist, or are given again, are passed over. Returns how many were deleted."""
         ids = list(dict.fromkeys(record_ids))
         rows = [r for i in ids if (r := self.one("SELECT row_id FROM records WHERE record_id = ?", i))]
-        deleted = sum(self.delete_row(row[0]) for row in rows)
+        deleted = sum(self.delete_row(row_id) for (row_id,) in rows)
         return deleted + sum(extension.deleted(self, ids) for extension in self.extensions)
 
     def forget_product(self, product_id: str) -> int:

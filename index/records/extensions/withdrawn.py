@@ -34,13 +34,14 @@ def withdraw(transaction: Transaction, batch: SourceBatch, record_ids: Sequence[
         ).fetchone()
         if row is None:
             continue
+        (row_id,) = row
         forget_withdrawn(transaction, record_id)
         connection.execute(
             f"INSERT INTO withdrawn (record_id, row_id, source, run, withdrawn_ms, {_KEPT})"  # noqa: S608
             f" SELECT record_id, row_id, source, ?, ?, {_KEPT} FROM records WHERE row_id = ?",
-            (batch.run, now_ms, row[0]),
+            (batch.run, now_ms, row_id),
         )
-        count += transaction.delete_row(row[0], for_good=False)
+        count += transaction.delete_row(row_id, for_good=False)
         connection.execute("DELETE FROM failures WHERE source = ? AND record_id = ?", (batch.source, record_id))
     note_counts(connection, batch, Counter(deleted=count))
     return count
@@ -83,9 +84,10 @@ def forget_withdrawn(transaction: Transaction, record_id: str) -> int:
     row = execute("SELECT row_id FROM withdrawn WHERE record_id = ?", (record_id,)).fetchone()
     if row is None:
         return 0
+    (row_id,) = row
     execute("DELETE FROM withdrawn WHERE record_id = ?", (record_id,))
-    transaction.bury(row[0])
-    transaction.row_gone(row[0])
+    transaction.bury(row_id)
+    transaction.row_gone(row_id)
     return 1
 
 

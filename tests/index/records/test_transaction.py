@@ -93,6 +93,9 @@ def test_an_equal_digest_keeps_the_vector_and_another_one_replaces_it(collection
     first = collection.get(["1"], vectors=True)["1"]
     same = collection.upsert([replace(record(1), vector=vector(2), digest=b"d")])[0]
     assert same.outcome is Outcome.UNCHANGED
+    assert collection.upsert([replace(record(1), vector=vector(3), digest=b"c")])[0].outcome is Outcome.UPDATED
+    lower = collection.get(["1"], vectors=True)["1"]
+    assert not np.array_equal(np.asarray(first.vector), np.asarray(lower.vector))
     assert collection.upsert([replace(record(1), vector=vector(2), digest=b"e")])[0].outcome is Outcome.UPDATED
     second = collection.get(["1"], vectors=True)["1"]
     assert not np.array_equal(np.asarray(first.vector), np.asarray(second.vector))

@@ -73,6 +73,19 @@ def test_boosted_hits_are_the_best_of_all_records(
         assert [h.record.record_id for h in hits] == list(whole)[query.offset : query.offset + query.k]
 
 
+@pytest.mark.parametrize("name", list(BOOSTS))
+def test_boosted_groups_are_those_of_all_records_in_order(collection: Collection, name: str) -> None:
+    """Also where a page needs more products than a first look finds, or more than there are."""
+    for seed, wanted in enumerate((12, 80, 90, 95)):
+        query = SearchQuery(unit(1000 + seed), ROWS, boosts=BOOSTS[name])
+        products: dict[str, list[str]] = {}
+        for hit in collection.search(query).hits:
+            products.setdefault(hit.record.product_id, []).append(hit.record.record_id)
+        grouped = query._replace(k=wanted, group_by_product=True, group_size=3)
+        found = [[hit.record.record_id for hit in group] for group in collection.search(grouped).groups]
+        assert found == [members[:3] for members in list(products.values())[:wanted]]
+
+
 def test_diverse_pages_begin_with_the_first_hit_and_fit_together(collection: Collection) -> None:
     for seed in range(8):
         query = SearchQuery(unit(1000 + seed), 6, diversity=0.4)

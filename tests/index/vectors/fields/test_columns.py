@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyroaring import BitMap
 
+from index.types.facets import NumberRange
 from index.vectors.fields.columns import Columns
 from index.vectors.fields.numeric_field import Numbers
 from index.vectors.fields.operators import OPERATORS
@@ -27,6 +29,10 @@ def filled(table: list[dict[str, Any]]) -> Columns:
     columns.extend(0, table[:half])
     columns.extend(half, table[half:])
     return columns
+
+
+def _within(value: float, wanted: NumberRange) -> bool:
+    return (wanted.low is None or value >= wanted.low) and (wanted.high is None or value < wanted.high)
 
 
 def check(columns: Columns, table: dict[int, dict[str, Any]]) -> None:
@@ -58,6 +64,11 @@ def check(columns: Columns, table: dict[int, dict[str, Any]]) -> None:
             elif isinstance(value, (str, bool)):
                 counted[value] += 1
         assert dict(columns.facet(name, live)) == dict(counted)
+        edges = [None, -1.0, 0.0, 0.5, 2.0, None]
+        ranges = [NumberRange(low, high) for low, high in pairwise(edges)]
+        assert columns.range_counts(name, ranges, live) == [
+            len(where(lambda v, r=r: isinstance(v, float) and _within(v, r))) for r in ranges
+        ]
         assert len(columns.facet(name, live)) == len(counted)
 
 
