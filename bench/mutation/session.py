@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkI
 
 from bench.mutation.rooms import ROOT, Room
 from bench.mutation.trials import Outcome
+from bench.mutation.unused import Span, unused_spans
 
 _TIMED_OUT = "timed out"
 
@@ -123,10 +123,10 @@ def _made(room: Room, left_out: re.Pattern[str]) -> list[WorkItem]:
             items = everything.work_items
     finally:
         os.chdir(here)
-    annotations = {module: _annotations(ROOT / module) for module in room.modules}
+    unused = {module: unused_spans((ROOT / module).read_text()) for module in room.modules}
     return [
         item for item in items for spec in item.mutations
-        if not left_out.search(spec.operator_name) and not _within(spec, annotations[str(spec.module_path)])
+        if not left_out.search(spec.operator_name) and not _within(spec, unused[str(spec.module_path)])
     ]  # fmt: skip
 
 
@@ -239,20 +239,5 @@ def _fill(database: WorkDB, made: Sequence[WorkItem], killed: Mapping[str, WorkR
             database.set_result(item.job_id, result)
 
 
-def _within(spec: MutationSpec, spans: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> bool:
+def _within(spec: MutationSpec, spans: Sequence[Span]) -> bool:
     return any(begin <= spec.start_pos and spec.end_pos <= end for begin, end in spans)
-
-
-def _annotations(path: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Where the annotations of a module are, which nothing evaluates: begins and ends as (line, column)."""
-    return [
-        ((n.lineno, n.col_offset), (n.end_lineno or n.lineno, n.end_col_offset or n.col_offset))
-        for node in ast.walk(ast.parse(path.read_text()))
-        for n in _annotated(node)
-    ]
-
-
-def _annotated(node: ast.AST) -> Iterator[ast.expr]:
-    for name in ("annotation", "returns"):
-        if isinstance(found := getattr(node, name, None), ast.expr):
-            yield found

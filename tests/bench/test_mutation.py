@@ -3,6 +3,7 @@
 from bench.mutation.document import render
 from bench.mutation.result import RESULT, Change, read_reasons, read_result, survivors_of
 from bench.mutation.rooms import ROOT, read_hand_made, read_plan
+from bench.mutation.unused import unused_spans
 
 
 def test_every_module_and_test_of_a_room_is_there_and_no_module_is_in_two_rooms() -> None:
@@ -45,3 +46,12 @@ def test_the_document_names_every_room_and_every_survivor() -> None:
         assert room["survived"] == len(room["survivors"])
     for survivor in survivors_of(result):
         assert survivor.file in text
+
+
+def test_stars_that_are_no_operator_and_annotations_are_left_out() -> None:
+    source = "def f(a: int | None, *, b=2 * 3, **more) -> int:\n    return g(*a, [*a, b**2], a * b)\n"
+    lines = source.splitlines()
+    spans = sorted(unused_spans(source))
+    assert [lines[begin[0] - 1][begin[1] : end[1]] for begin, end in spans] == [
+        "int | None", "*", "**", "int", "*", "*",
+    ]  # fmt: skip
