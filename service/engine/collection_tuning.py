@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
-from index import Collection, SearchAnswer, SearchQuery, StoredRecord
+from index import Collection, SearchAnswer, SearchQuery, StoredRecord, Verdict
 from service.engine.emphasis import check_default_emphasis, emphasised
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
@@ -20,6 +21,8 @@ from service.tuning.feedback import suggested_weights
 from service.tuning.thresholds import Threshold, TooFewPairs, calibration_of_pairs, thresholds
 from service.tuning.tuner import Report, Subject, tune
 from service.tuning.tuning import Tuning, tuning_of
+
+MOST_JUDGED = 10_000  # pairs that people judged, in one calibration
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,11 @@ class CollectionTuning:
     async def calibrate(
         self, principal: Principal, name: str, pairs: Sequence[LabelledRecords], *, apply: bool
     ) -> tuple[PairReport, Collection]:
-        """Measures labelled pairs of records, under the weights of the collection. apply: calibrates its scores by
-        them. Raises ServiceError."""
+        """Measures labelled pairs of records, or without any those that people judged, under the weights of the
+        collection. apply: calibrates its scores by them. Raises ServiceError."""
         collection = await self._engine.collection(principal, name)
         with translated_errors():
-            report = await self._engine.workers.upkeep(self._measured, collection, pairs)
+            report = await self._engine.workers.upkeep(lambda: self._measured(collection, pairs or _judged(collection)))
         if apply:
             tuning = tuning_of(collection.spec.tuning).with_calibration(report.calibration)
             collection = await self._change(principal, name, tuning)
@@ -114,7 +117,8 @@ class CollectionTuning:
         known = [p for p in pairs if p.first in vectors and p.second in vectors]
         missing = tuple(i for i in wanted if i not in vectors)
         if not known:
-            raise ServiceError(Reason.ARGUMENT_INVALID, "none of the records of the pairs exists", field="pairs")
+            message = "none of the records of the pairs exists" if pairs else "there are no pairs, and none were judged"
+            raise ServiceError(Reason.ARGUMENT_INVALID, message, field="pairs")
         emphasis = self._engine.emphasis_of(collection, {})
         blocks = self._engine.blocks_of(collection)
         first, second = (
@@ -158,3 +162,8 @@ class CollectionTuning:
     def _drawn(self, collection: Collection, weights: Mapping[str, float]) -> Calibration | None:
         manifest = self._engine.pinned(collection)
         return None if manifest is None else self._engine.drawn_calibration(manifest, weights)
+
+
+def _judged(collection: Collection) -> list[LabelledRecords]:
+    pairs = islice(collection.judged_pairs.every(), MOST_JUDGED)
+    return [LabelledRecords(p.record_id, p.other_record_id, p.verdict is Verdict.SAME_PRODUCT) for p in pairs]

@@ -8,7 +8,7 @@ from service.engine.collection_tuning import CollectionTuning, LabelledRecords
 from service.engine.engine import Engine, NewCollection
 from service.engine.faults import translated_errors
 from service.handlers.conversion.tuning import from_calibration, from_choice, from_score_choice, from_threshold
-from service.handlers.conversion.values import check_count, from_policy, invalid, page_size, timestamp, to_policy
+from service.handlers.conversion.values import check_most, from_policy, invalid, page_size, timestamp, to_policy
 from service.handlers.request_limits import MAX_PAIRS
 from service.tenancy.keyring import Principal
 from service.tuning.thresholds import best_threshold
@@ -114,7 +114,7 @@ class CollectionHandlers:
     ) -> pb.CalibrateCollectionResponse:
         """Measures labelled pairs; calibrates the scores by them with `apply`."""
         await self._engine.collection(caller, request.name)
-        check_count("pairs", len(request.pairs), MAX_PAIRS)
+        check_most("pairs", len(request.pairs), MAX_PAIRS)
         pairs = [LabelledRecords(p.first_record_id, p.second_record_id, p.same_product) for p in request.pairs]
         report, _ = await self._tuning.calibrate(caller, request.name, pairs, apply=request.apply)
         return pb.CalibrateCollectionResponse(

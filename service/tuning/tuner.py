@@ -99,7 +99,7 @@ def tune(subject: Subject) -> Report:
 def choose_calibration(subject: Subject, read: ReadRecords, weights: Mapping[str, float]) -> ScoreChoice:
     """The calibration of searches under weights, measured by searching with records of products of several records."""
     rows = np.random.default_rng(_SEED).permutation(read.queries)[:_SEARCHES]
-    pairs = _searched(subject, [read.records[row] for row in rows.tolist()], weights)
+    pairs = _searched(subject, read, rows.tolist(), weights)
     before, same = subject.calibration(weights), int(pairs.same.sum())
     groups = np.unique(pairs.groups)
     if len(groups) < LEAST_PRODUCTS or same < LEAST_SAME or len(pairs.same) - same < LEAST_SAME:
@@ -134,16 +134,19 @@ def _no_scores(pairs: int, doubt: str, same: int = 0) -> ScoreChoice:
     return ScoreChoice(None, pairs, same, 0.0, 0.0, 0.0, 0.0, (), (), doubt)
 
 
-def _searched(subject: Subject, records: Sequence[StoredRecord], weights: Mapping[str, float]) -> LabelledDistances:
+def _searched(
+    subject: Subject, read: ReadRecords, rows: Sequence[int], weights: Mapping[str, float]
+) -> LabelledDistances:
     distances: list[float] = []
     same: list[bool] = []
     groups: list[int] = []
     numbers: dict[str, int] = {}
-    for record in records:
-        group = numbers.setdefault(record.product_id, len(numbers))
+    for record in [read.records[row] for row in rows]:
+        product = read.product_of(record)
+        group = numbers.setdefault(product, len(numbers))
         for hit in subject.search(record, weights, HITS).hits:
             distances.append(hit.distance)
-            same.append(hit.record.product_id == record.product_id)
+            same.append(read.product_of(hit.record) == product)
             groups.append(group)
     return LabelledDistances(np.array(distances), np.array(same, np.bool_), np.array(groups, np.int64))
 
@@ -155,7 +158,7 @@ def strangers_among(
     rng = np.random.default_rng(_SEED)
     chosen = [read.records[row] for row in rng.permutation(len(read.records))[:most].tolist()]
     vectors = weighted(np.stack([r.vector for r in chosen if r.vector is not None]), blocks, weights)
-    _, products = np.unique([r.product_id or f" {r.row_id}" for r in chosen], return_inverse=True)
+    _, products = np.unique([read.product_of(r) or f" {r.row_id}" for r in chosen], return_inverse=True)
     rows, others = np.triu_indices(len(chosen), 1)
     different = products[rows] != products[others]
     return np.asarray(1 - (vectors @ vectors.T)[rows, others][different], np.float64)

@@ -125,10 +125,11 @@ def tune_collection(name: str, *, apply: bool = False, undo: bool = False, timeo
 
 
 def calibrate_collection(
-    name: str, pairs: Sequence[LabelledPair], *, apply: bool = False, timeout_s: float = 300.0
+    name: str, pairs: Sequence[LabelledPair] = (), *, apply: bool = False, timeout_s: float = 300.0
 ) -> Call[PairCalibration]:
-    """Measures precision and recall by distance on labelled pairs of records: 40 to 10,000.
+    """Measures precision and recall by distance on labelled pairs of records.
 
+    - pairs: up to 10,000, with 20 of the same product and 20 of different ones; empty: those of `judge_pairs`.
     - apply: calibrate the scores of the collection by them.
     """
     messages = [

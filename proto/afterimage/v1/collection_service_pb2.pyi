@@ -773,7 +773,9 @@ class CalibrateCollectionRequest(_message.Message):
     """Calibrate the scores of the collection by these pairs."""
     @_builtins.property
     def pairs(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelledPair]:
-        """40 to 10,000, with at least 20 of the same product and 20 of different products."""
+        """Up to 10,000, with at least 20 of the same product and 20 of different products. Empty: the pairs that JudgePairs has
+        stored.
+        """
 
     def __init__(
         self,

@@ -55,8 +55,9 @@ def calibrate(
     client: Client,
     name: str,
     pairs: Annotated[
-        Path, typer.Option(help="CSV file with the columns first, second (record ids) and same (1 or 0).")
-    ],
+        Path | None,
+        typer.Option(help="CSV file: first, second (record ids), same (1 or 0). Default: the judged pairs."),
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Output file for a plot (SVG).")] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Calibrate the scores by the pairs.")] = False,
     json: JsonFlag = False,
@@ -65,7 +66,9 @@ def calibrate(
 
     Example: afterimage collections calibrate shoes --pairs pairs.csv --plot thresholds.svg
     """
-    labelled = [LabelledPair(*pair) for pair in read_pairs(pairs)]
+    labelled = [LabelledPair(*pair) for pair in read_pairs(pairs)] if pairs is not None else []
+    if pairs is not None and not labelled:
+        raise CommandError(f"{pairs}: no pairs", reason="FILE_INVALID")
     found = client.calibrate_collection(name, labelled, apply=apply)
     if plot is not None:
         write_plot(plot, found.thresholds, found.best)

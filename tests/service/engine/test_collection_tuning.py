@@ -11,7 +11,7 @@ import pytest
 from afterimage.v1 import collection_service_pb2 as collections_pb
 from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import types_pb2 as types_pb
-from index import Collection, RecordWrite
+from index import Collection, Judgement, RecordWrite, Verdict
 from index.vectors.ann.centering import CenteringTransform
 from service.calls.limits.large_responses import LargeResponses
 from service.composition.data_directory import open_registry
@@ -27,6 +27,7 @@ from service.settings.model import Settings
 from service.tenancy.allowances import Allowances
 from service.tenancy.apikeys import Scope
 from service.tenancy.keyring import Principal
+from service.tuning.reading import read_records
 from tests.support.data.collections import loaded
 
 T = TypeVar("T")
@@ -246,9 +247,29 @@ def test_labelled_pairs_give_thresholds_and_calibrate_on_request(shop: Shop) -> 
     assert shop.search().calibration == types_pb.CALIBRATION_SOURCE_DRAWN
 
 
+def test_judged_pairs_calibrate_and_make_records_one_product(shop: Shop) -> None:
+    pairs = [(f"r{2 * n}", f"r{2 * n + 1}") for n in range(25)]
+    others = [(f"r{2 * n}", f"r{2 * n + 20}") for n in range(25)]
+    book = shop.collection.judged_pairs
+    book.judge([Judgement(a, b, Verdict.SAME_PRODUCT) for a, b in pairs])
+    book.judge([Judgement(a, b, Verdict.DIFFERENT) for a, b in others])
+    found = shop.calibrate([])
+    assert (found.pair_count, len(found.missing_record_ids)) == (50, 0)
+    book.judge([Judgement("r0", "r100", Verdict.SAME_PRODUCT)])
+    read = read_records(shop.collection)
+    records = {r.record_id: r for r in read.records}
+    names = {i: read.product_of(records[i]) for i in ("r0", "r1", "r100", "r101", "r2")}
+    assert names["r0"] == names["r1"] == names["r100"] == names["r101"] != names["r2"]
+    book.judge([Judgement(a, b, None) for a, b in [*pairs, *others, ("r0", "r100")]])
+
+
 @pytest.mark.parametrize(
     ("pairs", "message"),
-    [([], "1 to 10000"), ([("a", "b", True)], "none of the records"), ([("r0", "r1", True)], "at least 20 of each")],
+    [
+        ([], "none were judged"),
+        ([("a", "b", True)], "none of the records"),
+        ([("r0", "r1", True)], "at least 20 of each"),
+    ],
 )
 def test_pairs_that_say_too_little_are_refused(shop: Shop, pairs: list[tuple[str, str, bool]], message: str) -> None:
     with pytest.raises(ServiceError, match=message):

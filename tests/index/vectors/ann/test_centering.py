@@ -7,8 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index import Collection, RecordWrite, SearchQuery
-from index.vectors.ann.centering import LEAST_GAIN, CenteringTransform, QueryMean, gain
+from index import (
+    Collection,
+    CollectionCache,
+    DataDirectory,
+    LocalVectorIndexes,
+    RecordWrite,
+    SearchQuery,
+    TenantDirectory,
+)
+from index.vectors.ann.centering import LEAST_GAIN, PRIOR_QUERIES, CenteringTransform, QueryMean, gain
 from tests.support.data import collections
 from tests.support.data.collections import directory, ids, loaded
 
@@ -160,3 +168,43 @@ def test_the_mean_of_the_queries_is_kept_and_no_query_is() -> None:
     assert (again.count, again.mean().tolist()) == (4, [0.25] * 4)
     assert len(mean.to_bytes()) == 5 * 8
     assert QueryMean(5, mean.to_bytes()).count == 0  # of another dimension
+
+
+def test_few_or_like_queries_move_an_assumed_mean_no_further_than_their_share() -> None:
+    rng = np.random.default_rng(1)
+    assumed = (0.1 * rng.standard_normal(SPEC.dimension)).astype(np.float32)
+    for count in (0, 1, 5, 20, 1000):
+        mean = QueryMean(SPEC.dimension)
+        one = crowded(1, 9)[0]
+        for _ in range(count):
+            mean.add(one)
+        moved = np.linalg.norm(mean.shrunk(assumed) - assumed)
+        share = count / (PRIOR_QUERIES + count)
+        assert moved == pytest.approx(share * np.linalg.norm(one - assumed), abs=1e-5)
+        left = one - mean.shrunk(assumed)  # a query that came often is seen from the same side as before
+        assert left @ (one - assumed) / np.linalg.norm(left) / np.linalg.norm(one - assumed) > 0.999
+
+
+def test_with_an_assumed_mean_centring_starts_before_any_query_and_few_cannot_spoil_it(tmp_path: Path) -> None:
+    shift = np.zeros(SPEC.dimension, np.float32)
+    cache = CollectionCache(LocalVectorIndexes(query_shift=lambda _: shift))
+    tenant = TenantDirectory(DataDirectory(tmp_path).tenant("a" * 32), collections.KEY, cache)
+    collection, vectors = tenant.create(SPEC), crowded(ROWS)
+    collection.upsert([RecordWrite(str(n), v) for n, v in enumerate(vectors)])
+    while collection.maintain():
+        pass
+    assert collection.loaded_stats().learned
+    rng = np.random.default_rng(3)
+    asked = rng.permutation(ROWS)[:60]
+    noisy = vectors[asked] + 0.1 * rng.standard_normal((60, SPEC.dimension)).astype(np.float32)
+
+    def found() -> int:
+        return sum(ids(collection, SearchQuery(q, 1)) == [str(n)] for q, n in zip(noisy, asked.tolist(), strict=True))
+
+    before = found()
+    for _ in range(40):  # one person, one picture
+        collection.search(SearchQuery(vectors[0], 1))
+    while collection.maintain():
+        pass
+    assert found() >= before - 2
+    tenant.close()
