@@ -56,8 +56,9 @@ def open_tracer(export: Export, allowed: AllowList) -> Tracer:
 def tracer_with(sender: SpanExporter, export: Export, allowed: AllowList) -> Tracer:
     """A tracer that sends with another exporter."""
     origin = Origin(_resource(export.version), InstrumentationScope("afterimage", export.version))
+    locked = LockedExporter(sender, allowed, origin, export.counted)
     batches = BatchSpanProcessor(
-        LockedExporter(sender, allowed, origin, export.counted),
+        locked,
         max_queue_size=_MOST_WAITING, schedule_delay_millis=_EVERY_MS, max_export_batch_size=_BATCH,
     )  # fmt: skip
 
@@ -66,6 +67,8 @@ def tracer_with(sender: SpanExporter, export: Export, allowed: AllowList) -> Tra
             batches.on_end(span)
 
     def close() -> None:
+        if locked.failing:
+            sender.shutdown()  # nobody would wait for what cannot be sent
         closing = threading.Thread(target=batches.shutdown, name="close traces", daemon=True)
         closing.start()
         closing.join(_LAST_S)
@@ -121,7 +124,7 @@ class LockedExporter(SpanExporter):
         counted: Callable[[int, bool], None] = lambda spans, sent: None,
     ) -> None:
         self._sender, self._allowed, self._origin, self._counted = sender, allowed, origin, counted
-        self._failing = False
+        self.failing = False  # whether the last batch was not sent
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Sends a batch. Called by one thread."""
@@ -129,8 +132,8 @@ class LockedExporter(SpanExporter):
         result = self._sender.export(passed)
         sent = result is SpanExportResult.SUCCESS
         self._counted(len(passed), sent)
-        if sent == self._failing:  # it has changed
-            self._failing = not sent
+        if sent == self.failing:  # it has changed
+            self.failing = not sent
             _LOG.warning(
                 "traces are sent again" if sent else "traces cannot be sent to trace_endpoint; they are dropped"
             )

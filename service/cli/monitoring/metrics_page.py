@@ -18,7 +18,7 @@ from service.runtime.clock import SYSTEM_CLOCK
 from service.settings.addresses import split_address
 from service.settings.model import Settings
 
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 5.0
 _MOST_BYTES = 64 << 20
 _DEFAULT = "127.0.0.1:50080"
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a server listens, not this command
@@ -74,7 +74,8 @@ class MetricsPage:
             with opener.open(request, timeout=_TIMEOUT_S) as answer:
                 text = answer.read(_MOST_BYTES)
         except urllib.error.HTTPError as error:
-            raise _refused(self.url, error) from None
+            error.close()
+            raise _refused(self.url, error.code) from None
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
             message = f"{self.url} does not answer: {getattr(reason, 'strerror', None) or reason}"
@@ -119,13 +120,11 @@ def url_of(given: str, settings: Settings) -> str:
     return f"{'https' if secure else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/metrics"
 
 
-def _refused(url: str, error: urllib.error.HTTPError) -> CommandError:
+def _refused(url: str, status: int) -> CommandError:
     remedies = {
         401: "pass the file of the setting metrics_token_file as --token-file",
         403: "the server shows metrics on this port only with metrics_token_file, or on the port of metrics",
         404: "the metrics are on the port of the setting metrics",
     }
-    message = f"{url} answers {error.code}"
-    return CommandError(
-        f"{message}: {remedies[error.code]}" if error.code in remedies else message, reason="METRICS_REFUSED"
-    )
+    remedy = f": {remedies[status]}" if status in remedies else ""
+    return CommandError(f"{url} answers {status}{remedy}", reason="METRICS_REFUSED")

@@ -18,12 +18,18 @@ _MOST_ROWS = 12
 
 @dataclass(frozen=True)
 class Shown:
-    """What is shown at a time. `runs`: of the tenant whose key was given. `note`: why something is missing."""
+    """What is shown at a time.
+
+    - `runs`: of the tenant whose key was given.
+    - `note`: why something is missing.
+    - `stale`: the figures are earlier ones, since the server does not answer.
+    """
 
     url: str
     figures: Figures
     runs: Sequence[Run] = ()
     note: str = ""
+    stale: bool = False
 
 
 def screen(shown: Shown) -> Group:
@@ -39,8 +45,11 @@ def screen(shown: Shown) -> Group:
     return Group(*parts)
 
 
-def line(figures: Figures) -> str:
-    """The most important figures in one line."""
+def line(shown: Shown) -> str:
+    """The most important figures in one line; why there are none, if the server does not answer."""
+    if shown.stale:
+        return shown.note
+    figures = shown.figures
     now, rates = figures.now, figures.rates
     calls, failed = sum(c.per_s for c in figures.calls), sum(c.failed_per_s for c in figures.calls)
     pictures = next((s.per_s for s in figures.stages if s.name == "model"), 0.0)
@@ -58,7 +67,7 @@ def as_json(shown: Shown) -> dict[str, Any]:
         {"run_id": r.run_id, "state": r.state, "collection": r.collection, "progress": _progress(r)}
         for r in shown.runs
     ]  # fmt: skip
-    return {**asdict(shown.figures), "runs": runs, "note": shown.note}
+    return {**asdict(shown.figures), "runs": runs, "note": shown.note, "stale": shown.stale}
 
 
 def _ready(figures: Figures) -> str:

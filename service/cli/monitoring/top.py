@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.live import Live
 
-from afterimage.client import AfterimageError, Client, Run
+from afterimage.client import AfterimageError, Client, Run, Unavailable
 from service.cli.connection import connect
 from service.cli.monitoring.figures import figures_of
-from service.cli.monitoring.metrics_page import MetricsPage, Reading, url_of
+from service.cli.monitoring.metrics_page import MetricsPage, url_of
 from service.cli.monitoring.screen import Shown, as_json, line, screen
 from service.cli.output import CommandError, JsonFlag, console, print_json
 from service.config import client_settings, load_settings, read_key_file
@@ -44,41 +47,76 @@ def top(
     page = MetricsPage(url_of(url, settings), read_key_file(token) if token else "", ca_file)
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(connect("", None, None)) if client_settings().api_key else None
-        frames = _frames(page, client, interval)
-        with contextlib.suppress(KeyboardInterrupt):
-            if once:
-                _show(next(frames), as_json_=json)
-            elif json or not console().is_terminal:
-                _lines(frames, as_json_=json)
-            else:
-                _live(frames)
+        stopping = stack.enter_context(_stopping())
+        frames = frames_of(page, ActiveRuns(client), lambda: not stopping.wait(interval))
+        if once:
+            for shown in islice(frames, 1):
+                _show(shown, as_json_=json)
+        elif json or not console().is_terminal:
+            _lines(frames, as_json_=json)
+        else:
+            _live(frames)
 
 
-def _frames(page: MetricsPage, client: Client | None, interval_s: float) -> Iterator[Shown]:
-    """What to show after each interval. Raises CommandError if the first two readings fail; later ones are noted."""
+def frames_of(page: MetricsPage, runs: ActiveRuns, wait: Callable[[], bool]) -> Iterator[Shown]:
+    """What to show after each interval. Raises CommandError if the first two readings fail; later ones are noted.
+
+    `wait`: lets an interval pass; returns whether to go on.
+    """
     before, shown = page.read(collections=True), None
-    while True:
-        time.sleep(interval_s)
+    while wait():
         try:
             after = page.read(collections=True)
         except CommandError as error:
             if shown is None:
                 raise
-            yield Shown(page.url, shown.figures, note=str(error))
+            yield Shown(page.url, shown.figures, note=str(error), stale=True)
             continue
-        shown, before = _shown(page, client, before, after), after
+        active = runs.active()
+        shown, before = Shown(page.url, figures_of(before, after), active, runs.note), after
         yield shown
 
 
-def _shown(page: MetricsPage, client: Client | None, before: Reading, after: Reading) -> Shown:
-    runs: list[Run] = []
-    note = ""
-    if client is not None:
+@contextlib.contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C or SIGTERM sets. A second one ends the command at once.
+
+    An exception instead would be lost where it meets a destructor.
+    """
+    stop = threading.Event()
+
+    def ask(number: int, frame: object) -> None:
+        stop.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class ActiveRuns:
+    """The runs of a tenant. `note`: why there are none."""
+
+    def __init__(self, client: Client | None) -> None:
+        """`client`: None: no key was given."""
+        self._client, self.note = client, ""
+
+    def active(self) -> list[Run]:
+        """Those that have not ended. A key that may not ask is asked for nothing again."""
+        if self._client is None:
+            return []
         try:
-            runs = [run for run in client.list_runs(limit=_LAST_RUNS) if not run.ended]
+            found = [run for run in self._client.list_runs(limit=_LAST_RUNS) if not run.ended]
         except AfterimageError as error:
-            note = f"no runs: {error.message}"
-    return Shown(page.url, figures_of(before, after), runs, note)
+            self.note = f"no runs: {error.message}"
+            if not isinstance(error, Unavailable):
+                self._client = None
+            return []
+        self.note = ""
+        return found
 
 
 def _show(shown: Shown, *, as_json_: bool) -> None:
@@ -93,7 +131,7 @@ def _lines(frames: Iterator[Shown], *, as_json_: bool) -> None:
         if as_json_:
             print_json(as_json(shown))
         else:
-            print(time.strftime("%H:%M:%S"), shown.note or line(shown.figures), flush=True)
+            print(time.strftime("%H:%M:%S"), line(shown), flush=True)
 
 
 def _live(frames: Iterator[Shown]) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import http.server
 import os
 import pty
 import signal
 import subprocess
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from afterimage.client import NewRecord
-from service.cli.monitoring.metrics_page import url_of
+from afterimage.client import NewRecord, PermissionDenied, Run
+from service.cli.monitoring.metrics_page import MetricsPage, url_of
+from service.cli.monitoring.screen import line
+from service.cli.monitoring.top import ActiveRuns, frames_of
 from service.cli.output import CommandError
 from service.config import load_settings
 from service.errors import SettingError
+from service.metrics import Metrics
 from service.tenancy.apikeys import Scope
 from tests.support.data.pictures import png
 from tests.support.servers.server import COMMAND, Server
@@ -88,18 +93,62 @@ def test_what_cannot_be_read_is_said_with_an_exit_code(
 
 
 def test_without_a_terminal_each_interval_has_a_line_until_it_is_interrupted(server: Server, shell: Shell) -> None:
-    arguments = ["top", "--url", server.http, "--interval", "0.2"]
-    for more in ([], ["--json"]):
-        process = subprocess.Popen(
-            [*COMMAND, *arguments, *more], stdout=subprocess.PIPE, text=True, env=shell.environment
-        )
-        assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(3)]
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
-        process.stdout.close()
-        for one in lines:
-            assert (json.loads(one)["now"]["ready"] == 1) if more else ("ready  calls " in one), one
+    command = [*COMMAND, "top", "--url", server.http, "--interval", "0.2"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=shell.environment)
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(3)]
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    process.stdout.close()
+    assert all("ready  calls " in line for line in lines), lines
+
+
+class Page(http.server.BaseHTTPRequestHandler):
+    """Metrics that can be read twice."""
+
+    left = 2
+
+    def do_GET(self) -> None:
+        Page.left -= 1
+        metrics = Metrics()
+        metrics.build.labels("9").set(1)
+        body = metrics.text() if Page.left >= 0 else b""
+        self.send_response(200 if body else 503)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_server_that_no_longer_answers_is_waited_for() -> None:
+    with http.server.HTTPServer(("127.0.0.1", 0), Page) as pages:
+        threading.Thread(target=pages.serve_forever, daemon=True).start()
+        page = MetricsPage(f"http://127.0.0.1:{pages.server_port}/metrics")
+        go_on = iter([True, True, True, False])
+        first, *rest = frames_of(page, ActiveRuns(None), lambda: next(go_on))
+        pages.shutdown()
+    assert "NOT READY" in line(first)
+    assert ["answers 503" in line(shown) for shown in rest] == [True, True]
+    assert all(shown.figures == first.figures for shown in rest)
+
+
+class AskedOnce:
+    """A client that may not list runs."""
+
+    asked = 0
+
+    def list_runs(self, limit: int) -> list[Run]:
+        self.asked += 1
+        raise PermissionDenied("scope sync is missing")
+
+
+def test_a_key_that_may_not_list_runs_is_asked_once() -> None:
+    client: Any = AskedOnce()
+    runs = ActiveRuns(client)
+    assert [runs.active(), runs.active(), client.asked] == [[], [], 1]
+    assert runs.note == "no runs: scope sync is missing"
 
 
 def test_a_terminal_gets_a_screen_that_is_taken_away_at_the_end(server: Server, shell: Shell) -> None:
