@@ -215,3 +215,28 @@ def test_the_share_of_calls_is_traced() -> None:
             trace.end()
     assert 800 < len(ended) < 1200
     assert len({t.trace_id for t in ended}) == len(ended)
+
+
+def test_after_a_call_within_a_request_the_request_is_current_again() -> None:
+    with Ended().tracer().around("ximilar request") as outer:
+        assert outer is not None
+        mine = traceparent()
+        inner = begun(Ended().tracer())
+        assert traceparent() != mine
+        inner.end()
+        assert traceparent() == mine
+
+
+async def test_what_begins_after_the_end_of_a_call_is_no_part_of_it() -> None:
+    tracer, go = Ended().tracer(), asyncio.Event()
+    trace = begun(tracer)
+
+    async def later() -> Trace:
+        await go.wait()
+        return begun(tracer)
+
+    task = asyncio.create_task(later())
+    await asyncio.sleep(0)
+    trace.end()
+    go.set()
+    assert (await task).parent is None
