@@ -16,6 +16,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from docs.openapi_schemas import Schemas
 from service.calls.method import Deadline, Effect, Kind, Method
+from service.calls.repetition.keyed_call import takes_key
 from service.web.api import paths
 from service.web.api.paths import Path as Row
 
@@ -74,7 +75,10 @@ def _operation(row: Row, method: Method, comments: dict[str, str], schemas: Sche
         # For generators of clients: whether a call may be sent again, and whether it lasts as long as its caller waits.
         "x-retry-safe": method.row.effect is not Effect.NOT_IDEMPOTENT,
         "x-no-deadline": method.row.deadline is Deadline.OPEN,
+        **({"x-takes-idempotency-key": True} if takes_key(method) else {}),
     }  # fmt: skip
+    if takes_key(method):
+        operation["description"] += "\n\nTakes the header `Idempotency-Key`: made once for each key within a day."
     if row.verb in ("GET", "DELETE"):
         parameters += schemas.parameters(method.request.DESCRIPTOR, variables)
     else:

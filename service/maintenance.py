@@ -118,6 +118,7 @@ class Maintenance:
         rarely = self._sweeps.restart_if_over()
         if rarely:
             await self._parts.finishing.finish_all()
+            await asyncio.to_thread(self._parts.audit.prune_keys)
         for model in await asyncio.to_thread(self._sweep, rarely):
             await self._pictures.put_away(model)
 

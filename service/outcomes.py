@@ -41,7 +41,8 @@ class States:
             "saved_search.restore": self._search_saved, "saved_search.delete": self._saved_search_deleted,
             "snapshot.create": self._snapshot_created, "snapshot.delete": self._snapshot_deleted,
             "snapshot.restore": self._snapshot_restored, "training_set.create": self._set_created,
-            "model.train": self._training_begun, "model.publish": self._model_there,
+            "training.cancel": self._training_cancelled, "model.train": self._training_begun,
+            "model.publish": self._model_there,
             "source.create": self._source_created, "source.update": self._source_updated,
             "source.delete": self._source_deleted, "run.start": self._run_started, "run.retry": self._run_started,
             "run.approve": self._run_approved, "run.cancel": self._run_cancelled,
@@ -112,6 +113,10 @@ class States:
         wanted = (act.details["training_set"], OWN_PREFIX + str(act.details["model"]))
         return any(_since(t.created_ms, act) and (t.request.training_set, t.request.model_name) == wanted for t in made)
 
+    def _training_cancelled(self, uid: str, act: OpenAct) -> bool:
+        found = self._parts.stores.of(uid).training(str(act.details["training"]))
+        return found is not None and str(found.state) in ("cancelling", "cancelled")
+
     def _model_there(self, uid: str, act: OpenAct) -> bool:
         return any(m.encoder_id == act.details["model"] for m in self._parts.stores.of(uid).models())
 
@@ -136,7 +141,8 @@ class States:
     def _run_started(self, uid: str, act: OpenAct) -> bool:
         ledger = self._parts.ledgers.of(uid)
         source = ledger.source(str(act.details["source"]))
-        return any(_since(r.created_ms, act) for r in ledger.runs(source.source_id))
+        begun = (r for r in ledger.runs(source.source_id) if r.trigger != "schedule")
+        return any(_since(r.created_ms, act) for r in begun)
 
     def _run_approved(self, uid: str, act: OpenAct) -> bool:
         return bool(self._parts.ledgers.of(uid).run(str(act.details["run"])).approved)

@@ -34,6 +34,7 @@ HTTP_STATUS_OF_REASON: Final[Mapping[Reason, int]] = {
     Reason.BODY_TOO_LARGE: 413,
     Reason.MEDIA_TYPE_UNSUPPORTED: 415,
     Reason.HOST_UNKNOWN: 421,
+    Reason.IDEMPOTENCY_KEY_REUSED: 422,
     Reason.LINK_EXPIRED: 410,
     Reason.PICTURE_DAMAGED: 409,
     Reason.PICTURES_NOT_SERVED: 409,

@@ -54,7 +54,7 @@ function callOf(template, verb, operation) {
     variables: [...template.matchAll(/\{(\w+)\}/g)].map((match) => match[1]),
     body: sent[LINES] ? "lines" : sent["application/json"] ? "json" : "query",
     forms: "multipart/form-data" in sent, onePicture: onePicture(sent["multipart/form-data"]), lines: LINES in answered, response: nameOf(item.$ref),
-    retrySafe: operation["x-retry-safe"], noDeadline: operation["x-no-deadline"],
+    retrySafe: operation["x-retry-safe"], takesKey: operation["x-takes-idempotency-key"] === true, noDeadline: operation["x-no-deadline"],
     comment: operation.description.split("\n\nThe query string")[0],
   };
 }
@@ -122,8 +122,9 @@ function callsModule(calls, document) {
     lines.push(`export type ${call.rpc}Request = Request<operations["${call.id}"]>;`);
   }
   const table = calls.map((call) => {
-    const { verb, template, variables, body, forms, onePicture, response, retrySafe, noDeadline } = call;
-    const entry = { name: call.rpc, verb, template, variables, body, forms, onePicture, response, retrySafe, noDeadline };
+    const { verb, template, variables, body, forms, onePicture, response, retrySafe, takesKey, noDeadline } = call;
+    const path = { name: call.rpc, verb, template, variables };
+    const entry = { ...path, body, forms, onePicture, response, retrySafe, takesKey, noDeadline };
     return `  ${lower(call.rpc)}: ${JSON.stringify(entry)},`;
   });
   const shapes = JSON.stringify(shapesOf(document.components.schemas, calls.map((call) => call.response)), null, 1);

@@ -15,6 +15,7 @@ from typing import Any
 
 from index import DataFault, StoreUnavailable, open_listed
 from index.storage import DatabaseError, DatabaseLock, file_error
+from service.audit import keys
 from service.audit.chain import INTENT, OUTCOME, Details, Entry, Head, Signer, genesis
 from service.audit.schema import GUARDS, MIGRATIONS
 from service.runtime.clock import now_ms
@@ -65,8 +66,23 @@ class KeptReceipt:
     fields: Mapping[str, Any]
 
 
+class KeyTaken(Exception):
+    """Another call has, or had, the idempotency key: `earlier`."""
+
+    def __init__(self, earlier: keys.Earlier) -> None:
+        super().__init__("an earlier call has the idempotency key")
+        self.earlier = earlier
+
+
+class KeysUsedUp(Exception):
+    """The tenant has used too many idempotency keys within a day."""
+
+
 class AuditLog:
-    """The log of one tenant. `newest_ms`: time of its newest entry, milliseconds since 1970; 0 if it is empty.
+    """The log of one tenant.
+
+    - `newest_ms`: time of its newest entry, milliseconds since 1970; 0 if it is empty.
+    - `seal`: of its idempotency keys.
 
     Any number of threads and several processes may add entries. Concurrent ones share a commit.
     """
@@ -74,6 +90,7 @@ class AuditLog:
     def __init__(self, path: Path, tenant_uid: str, data_key: bytes, signer: Signer) -> None:
         """Opens the log, or creates it if the tenant's manifest lists none. Raises DataFault or StoreUnavailable."""
         self._uid, self._signer, self._path = tenant_uid, signer, path
+        self.seal = keys.KeySeal(data_key)
         self._listed = open_listed(path, data_key, "audit log", MIGRATIONS)
         self._database = self._listed.connection
         self._lock, self._queue_lock = DatabaseLock(path), threading.Lock()
@@ -101,39 +118,73 @@ class AuditLog:
         made: Entry = self._turn(lambda: self._append(actor, action, details))
         return made
 
-    def begin(self, actor: str, action: str, details: Details, owner: str) -> OpenAct:
-        """Adds an intent, which stays open until `end`. Raises StoreUnavailable."""
-        made: list[OpenAct] = []
+    def begin(self, actor: str, action: str, details: Details, owner: str, claim: keys.Claim | None = None) -> OpenAct:
+        """Adds an intent, which stays open until `end`. `claim`: its idempotency key, taken in the same transaction.
 
-        def work() -> Entry:
+        Raises KeyTaken or KeysUsedUp, and adds nothing then, or StoreUnavailable.
+        """
+        made: list[OpenAct] = []
+        refused: list[Exception] = []
+
+        def work() -> Entry | None:
+            if claim is not None and (why := self._why_not(claim)) is not None:
+                refused.append(why)
+                return None
             entry = self._append(actor, INTENT, {"act": action, **details})
             self._database.execute(
                 "INSERT INTO open_acts VALUES (?, ?, ?, ?, ?, ?, '{}')",
                 (entry.number, entry.time_ms, actor, action, _json(details), owner),
             )
+            if claim is not None:
+                keys.take(self._database, claim, entry.number, entry.time_ms)
             made[:] = [OpenAct(entry.number, entry.time_ms, actor, action, dict(details), owner)]
             return entry
 
-        self._turn(work)
+        self._turn(work, may_be_over=True)
+        if refused:
+            raise refused[0]
         return made[0]
+
+    def _why_not(self, claim: keys.Claim) -> Exception | None:
+        """Why a call may not have its key; None: it may."""
+        now = now_ms()
+        earlier = keys.earlier(self._database, claim, now)
+        if earlier is not None:
+            return KeyTaken(earlier)
+        if keys.is_full(self._database, now):
+            return KeysUsedUp(f"{keys.MAX_KEYS:,} idempotency keys of the last day are kept; try again later")
+        return None
+
+    def prune_keys(self) -> int:
+        """Drops idempotency keys that are more than a day old. Returns how many. Raises StoreUnavailable."""
+        with self._lock:
+            return keys.prune(self._database, now_ms())
 
     def resume(self, number: int, resume: Resume) -> None:
         """Stores what is needed to finish an open act. Raises StoreUnavailable."""
         self._change("UPDATE open_acts SET resume = ? WHERE number = ?", (_json(resume), number))
 
     def end(
-        self, act: OpenAct, details: Details, outcome: str = "done", *, by: str = "", receipt: KeptReceipt | None = None
+        self,
+        act: OpenAct,
+        details: Details,
+        outcome: str = "done",
+        *,
+        by: str = "",
+        receipt: KeptReceipt | None = None,
+        answer: bytes = b"",
     ) -> bool:
         """Adds the outcome of an act with its receipt. Returns False if the act already has one.
 
         The outcome "done" is logged under the act's own action, any other as an outcome. `by`: the actor, if it is not
-        the one who began. Raises StoreUnavailable.
+        the one who began. `answer`: sealed, to be kept with its idempotency key. Raises StoreUnavailable.
         """
         actor, link = by or act.actor, {"intent": act.number}
 
         def work() -> Entry | None:
             if not self._database.execute("DELETE FROM open_acts WHERE number = ?", (act.number,)).rowcount:
                 return None
+            keys.conclude(self._database, act.number, outcome, answer)
             if receipt is not None:
                 values = (act.number, receipt.what, receipt.place, receipt.subjects, _json(receipt.fields))
                 self._database.execute(

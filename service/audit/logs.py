@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from index import DataDirectory
+from index import DataDirectory, StoreUnavailable
+from index.storage import DatabaseError
 from service.audit.chain import Details, Signer
 from service.audit.log import AuditLog
 from service.tenancy.per_tenant import PerTenant, note_progress_of
@@ -61,6 +62,14 @@ class AuditLogs:
         Failures are logged, and the previous entries remain valid.
         """
         note_progress_of(self._open.items())
+
+    def prune_keys(self) -> None:
+        """Drops old idempotency keys from the logs that are open. Failures are logged; the next call tries again."""
+        for uid, log in self._open.items():
+            try:
+                log.prune_keys()
+            except (StoreUnavailable, DatabaseError) as error:
+                _LOG.warning("could not drop old idempotency keys: %s", error, extra={"tenant": uid})
 
     def close(self) -> None:
         """Closes all logs."""

@@ -20,7 +20,8 @@ from typing import TypeVar
 from index import AfterimageIndexError
 from service.audit.abandoned import AbandonedChanges
 from service.audit.chain import Details
-from service.audit.log import KeptReceipt, OpenAct, Resume
+from service.audit.keys import Claim
+from service.audit.log import KeptReceipt, KeysUsedUp, KeyTaken, OpenAct, Resume
 from service.audit.logs import AuditLogs
 from service.errors import Code, Reason, ServiceError
 from service.runtime.clock import now_ms
@@ -28,6 +29,7 @@ from service.tenancy.keyring import Principal
 from service.tracing.allowed import Stage
 from service.tracing.spans import stage
 
+__all__ = ["Act", "Intent", "KeyTaken", "KeysUsedUp", "Recorder", "current_act", "outcome_of"]
 T = TypeVar("T")
 Look = Callable[[str, OpenAct], bool | None]  # whether a tenant's act was done; None: unknown
 _LOG = logging.getLogger(__name__)
@@ -45,17 +47,18 @@ _current: contextvars.ContextVar[Act] = contextvars.ContextVar("act")
 
 @dataclass(frozen=True)
 class Intent:
-    """An intended change. `action` and `details` are logged as they are."""
+    """An intended change. `action` and `details` are logged as they are. `claim`: of its idempotency key."""
 
     action: str
     details: Details
+    claim: Claim | None = None
 
 
 class Act:
     """The change of the current call. The code that makes it may store how it can be finished later."""
 
-    def __init__(self, logs: AuditLogs, tenant_uid: str, begun: OpenAct) -> None:
-        self._logs, self.tenant_uid, self.begun = logs, tenant_uid, begun
+    def __init__(self, logs: AuditLogs, tenant_uid: str, begun: OpenAct, claim: Claim | None = None) -> None:
+        self._logs, self.tenant_uid, self.begun, self.claim = logs, tenant_uid, begun, claim
         self.resume: Resume | None = None
         self.more: dict[str, str | int | bool] = {}
         self.unfinished = self.nothing_changed = False
@@ -100,6 +103,7 @@ class _PendingOutcome:
     details: Details
     outcome: str
     receipt: KeptReceipt | None
+    answer: bytes = b""
 
 
 class Recorder:
@@ -121,8 +125,8 @@ class Recorder:
         """Executes a change and records it.
 
         `done`: returns the details of the result; None: nothing was changed. Raises what `work` raises,
-        StoreUnavailable if the intent cannot be written, and ServiceError (OVERLOADED) if too many changes of the
-        tenant go on without a caller.
+        StoreUnavailable if the intent cannot be written, KeyTaken or KeysUsedUp of its claim, and ServiceError
+        (OVERLOADED) if too many changes of the tenant go on without a caller.
         """
         self._abandoned.check(caller.tenant_uid)
         waiting = asyncio.Event()
@@ -163,7 +167,7 @@ class Recorder:
             begun = await asyncio.to_thread(self._begin, caller, intent)
         self._making.add((uid, begun.number))
         try:
-            return await self._make(Act(self._logs, uid, begun), work, done, waiting)
+            return await self._make(Act(self._logs, uid, begun, intent.claim), work, done, waiting)
         finally:
             self._making.discard((uid, begun.number))
 
@@ -187,7 +191,8 @@ class Recorder:
         else:
             details = done(result)
             outcome = "done" if details is not None else "nothing"
-        await self._conclude(_PendingOutcome(uid, begun, {**(details or {}), **act.more}, outcome, act.receipt))
+        answer = act.claim.seal(result) if act.claim is not None else b""
+        await self._conclude(_PendingOutcome(uid, begun, {**(details or {}), **act.more}, outcome, act.receipt, answer))
         number = act.finished if act.finished is not None else begun.number if act.receipt is not None else None
         if number is not None and waiting.is_set():  # the waiting caller receives the receipt now
             await asyncio.to_thread(self._handed_out, uid, number)
@@ -215,7 +220,9 @@ class Recorder:
 
     def _begin(self, caller: Principal, intent: Intent) -> OpenAct:
         self.resolve_open_acts(caller.tenant_uid)
-        return self._logs.of(caller.tenant_uid).begin(caller.actor, intent.action, intent.details, self.owner)
+        return self._logs.of(caller.tenant_uid).begin(
+            caller.actor, intent.action, intent.details, self.owner, intent.claim
+        )
 
     async def _failed(self, act: Act, error: Exception) -> _PendingOutcome:
         uid, begun = act.tenant_uid, act.begun
@@ -236,7 +243,9 @@ class Recorder:
             self._pending.append(pending)
 
     def _end(self, pending: _PendingOutcome) -> None:
-        self._logs.of(pending.tenant_uid).end(pending.act, pending.details, pending.outcome, receipt=pending.receipt)
+        self._logs.of(pending.tenant_uid).end(
+            pending.act, pending.details, pending.outcome, receipt=pending.receipt, answer=pending.answer
+        )
 
     def _handed_out(self, uid: str, number: int) -> None:
         try:

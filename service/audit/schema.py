@@ -12,6 +12,11 @@ MIGRATIONS = (
     CREATE TABLE receipts (number INTEGER PRIMARY KEY, what TEXT NOT NULL, place TEXT NOT NULL, subjects TEXT NOT NULL,
       told TEXT NOT NULL)
     """,
+    """
+    CREATE TABLE idempotency_keys (key BLOB PRIMARY KEY, request BLOB NOT NULL, state TEXT NOT NULL,
+      number INTEGER NOT NULL UNIQUE, time_ms INTEGER NOT NULL, answer BLOB NOT NULL) WITHOUT ROWID;
+    CREATE INDEX idempotency_keys_by_time ON idempotency_keys (time_ms)
+    """,
 )
 # Created at each opening, because the files of earlier versions may lack them.
 GUARDS = tuple(

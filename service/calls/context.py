@@ -12,7 +12,7 @@ from service.errors import ServiceError
 from service.tracing.allowed import Door
 from service.tracing.spans import TRACEPARENT
 
-REQUEST_ID_KEY = "x-request-id"
+REQUEST_ID_KEY, IDEMPOTENCY_KEY = "x-request-id", "idempotency-key"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -23,17 +23,19 @@ class Headers:
     - `authorizations`: the number of `authorization` headers.
     - `traceparent`: the span that the call belongs to, as the caller wrote it; empty: none. No other header of tracing
       is read: `tracestate` and `baggage` are free text.
+    - `idempotency_key`: as the caller wrote it; several are joined by commas. Empty: none.
     """
 
     authorization: str
     authorizations: int
     request_id: str
     traceparent: str = ""
+    idempotency_key: str = ""
 
 
 def read_headers(given: Iterable[tuple[str, str | bytes]]) -> Headers:
     """Reads headers; their names must be in lower case. Replaces a request id that is not safe to log."""
-    sent, request_id, traceparent = [], "", ""
+    sent, request_id, traceparent, keys = [], "", "", []
     for name, value in given:
         if name == "authorization":
             sent.append(str(value))
@@ -41,7 +43,10 @@ def read_headers(given: Iterable[tuple[str, str | bytes]]) -> Headers:
             request_id = value
         elif name == TRACEPARENT:
             traceparent = str(value)
-    return Headers(sent[0] if sent else "", len(sent), request_id or secrets.token_hex(8), traceparent)
+        elif name == IDEMPOTENCY_KEY:
+            keys.append(str(value))
+    request_id = request_id or secrets.token_hex(8)
+    return Headers(sent[0] if sent else "", len(sent), request_id, traceparent, ", ".join(keys))
 
 
 class CallContext(Protocol):

@@ -24,6 +24,7 @@ from service.calls.limits.idle_calls import IdleCalls
 from service.calls.messages import Messages
 from service.calls.method import Caller, Deadline, Method, Share
 from service.calls.recording import CallRecording
+from service.calls.repetition.keyed_call import KeyedCall, takes_key
 from service.calls.streams import limited
 from service.engine.faults import answer_too_large, as_service_error
 from service.errors import Code, Reason, ServiceError, release_frames
@@ -77,7 +78,7 @@ class Interceptor:
         """Handles one call from its headers to its end. Errors go to `context.fail`; only a cancellation is raised."""
         if not await self._held_back(context):
             return
-        call = _Call(self.pipeline, method, context, self._handlers[method.path])
+        call = _Call(self.pipeline, method, context, self._handlers)
         if method.share is Share.CALLS:
             await call.unary()
         else:
@@ -93,8 +94,11 @@ class Interceptor:
 
 
 class _Call:
-    def __init__(self, pipeline: CallPipeline, method: Method, context: CallContext, handler: Handler) -> None:
-        self._pipeline, self._method, self._context, self._handler = pipeline, method, context, handler
+    def __init__(
+        self, pipeline: CallPipeline, method: Method, context: CallContext, handlers: Mapping[str, Handler]
+    ) -> None:
+        self._pipeline, self._method, self._context = pipeline, method, context
+        self._handlers, self._handler = handlers, handlers[method.path]
         self._headers, self._limits, self._metrics = context.headers, pipeline.limiter.limits, pipeline.limiter.metrics
         self._names: tuple[str, ...] = ()
         self._key_id = ""
@@ -151,7 +155,7 @@ class _Call:
         set_deadline(seconds)
         async with asyncio.timeout(seconds):
             make = functools.partial(cast(Any, self._handler), request, caller)
-            response = await self._pipeline.recording.around(self._method, request, caller, make)
+            response = await self._pipeline.recording.around(self._method, request, caller, make, self._keyed())
         raw = await self._serialized(response)
         lease.answer(len(raw))
         if self._trace is not None:
@@ -178,6 +182,11 @@ class _Call:
         self._key_id = caller.key_id
         set_tallies(pipeline.recording.tallies)
         return caller, lease
+
+    def _keyed(self) -> KeyedCall | None:
+        """What the idempotency key of the call asks for; None without one, or if the method has no use for it."""
+        key = self._headers.idempotency_key
+        return KeyedCall(key, self._method, self._handlers) if key and takes_key(self._method) else None
 
     def _messages(self, lease: Lease) -> Messages:
         # Servers and workers are not upgraded in the same moment: workers are heard all the same.

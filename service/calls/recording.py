@@ -9,10 +9,11 @@ from typing import Any
 
 from service.audit.chain import Details
 from service.audit.logs import AuditLogs
-from service.audit.recorder import Intent, Recorder
+from service.audit.recorder import Intent, KeysUsedUp, KeyTaken, Recorder
 from service.audit.tally import Tallies
 from service.calls.audit_rules import read_details
 from service.calls.method import Method
+from service.calls.repetition.keyed_call import KeyedCall, used_up
 from service.engine.faults import translated_errors
 from service.tenancy.keyring import Principal
 from service.tracing.allowed import Stage
@@ -29,13 +30,30 @@ class CallRecording:
         """`tallies`: counts calls that are too frequent for an entry each."""
         self._audit, self._recorder, self.tallies = audit, recorder, tallies
 
-    async def around(self, method: Method, request: Any, caller: Principal, make: Callable[[], Awaitable[Any]]) -> Any:
-        """Makes a call with one response and records it: a change before and after, others after."""
+    async def around(
+        self,
+        method: Method,
+        request: Any,
+        caller: Principal,
+        make: Callable[[], Awaitable[Any]],
+        keyed: KeyedCall | None = None,
+    ) -> Any:
+        """Makes a call with one response and records it: a change before and after, others after.
+
+        `keyed`: a change with this key that was made before is not made again; its answer is returned.
+        """
         rule = method.row.audit
         intended = rule.intent(request) if rule is not None and rule.intent is not None else None
         if rule is not None and intended is not None:
             outcome = functools.partial(rule.outcome, request)
-            return await self._recorder.change(caller, Intent(rule.action, intended), make, outcome)
+            claim = await keyed.claim(request, caller, self._audit) if keyed is not None else None
+            try:
+                return await self._recorder.change(caller, Intent(rule.action, intended, claim), make, outcome)
+            except KeyTaken as why:
+                assert keyed is not None
+                return await keyed.answer(request, caller, self._audit, why)
+            except KeysUsedUp as why:
+                raise used_up(why) from None
         response = await make()
         self.note_read(method, request, caller)
         details = rule.outcome(request, response) if rule is not None and rule.intent is None else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from afterimage.client import Client
+from afterimage.client import Client, idempotency_key
 from service.cli.output import CommandError, Exit
 from service.config import client_settings, read_key_file
 
@@ -21,6 +22,11 @@ KeyFileOption = Annotated[
 CaFileOption = Annotated[
     Path | None,
     typer.Option("--ca-file", help="CA certificate, PEM; enables TLS. [env: AFTERIMAGE_CA_FILE]"),
+]
+
+KeyOption = Annotated[
+    str,
+    typer.Option("--idempotency-key", help="Key of yours: within a day, the same command with it is carried out once."),
 ]
 
 
@@ -43,16 +49,28 @@ def with_client(command: Callable[..., None]) -> Callable[..., None]:
 
     Adds the options --target, --api-key-file and --ca-file before --json.
     """
+    return _connected(command, ())
 
+
+def with_keyed_client(command: Callable[..., None]) -> Callable[..., None]:
+    """As `with_client`, for commands that create or start something. Adds --idempotency-key, too."""
+    return _connected(command, (("idempotency_key", KeyOption, ""),))
+
+
+def _connected(command: Callable[..., None], further: tuple[tuple[str, Any, str], ...]) -> Callable[..., None]:
     @functools.wraps(command)
-    def connected(*args: Any, target: str, api_key_file: Path | None, ca_file: Path | None, **kwargs: Any) -> None:
-        with connect(target, api_key_file, ca_file) as client:
+    def connected(
+        *args: Any, target: str, api_key_file: Path | None, ca_file: Path | None, idempotency_key: str = "",
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
+        with connect(target, api_key_file, ca_file) as client, _keyed(idempotency_key):
             command(client, *args, **kwargs)
 
     _, *own = inspect.signature(command, eval_str=True).parameters.values()
     options = [
         _option(n, a, d)
         for n, a, d in (
+            *further,
             ("target", TargetOption, ""),
             ("api_key_file", KeyFileOption, None),
             ("ca_file", CaFileOption, None),
@@ -62,6 +80,10 @@ def with_client(command: Callable[..., None]) -> Callable[..., None]:
     connected.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     connected.__annotations__ = {p.name: p.annotation for p in parameters}
     return connected
+
+
+def _keyed(key: str) -> contextlib.AbstractContextManager[None]:
+    return idempotency_key(key) if key else contextlib.nullcontext()
 
 
 def _option(name: str, annotation: Any, default: str | None) -> inspect.Parameter:

@@ -50,4 +50,5 @@ class ServerInfoHandlers:
             image_formats=list(limits.accepted),
             fetches_urls=self._engine.sources.fetches,
             scopes=sorted(caller.scopes),
+            takes_idempotency_keys=True,
         )  # fmt: skip

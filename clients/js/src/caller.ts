@@ -22,6 +22,11 @@ export interface CallOptions {
   timeoutMs?: number;
   /** Ends the call, which then rejects with the signal's reason. */
   signal?: AbortSignal;
+  /**
+   * For calls that create or start something: the server makes them once for each key within a day, so that they are
+   * repeated after a failure. Without it such a call is not repeated.
+   */
+  idempotencyKey?: string;
 }
 
 /** What is sent over a stream: one batch after the other. */
@@ -52,7 +57,7 @@ export class Caller {
   /** A call with one response. */
   protected async unary<T>(call: Call, request: object, options: CallOptions = {}): Promise<T> {
     return this.#withRetries(call, request, options, async (signal, timeoutMs) => {
-      const response = await this.#send(call, request, undefined, signal, timeoutMs);
+      const response = await this.#send(call, request, undefined, signal, timeoutMs, options.idempotencyKey);
       return decode(this.#shapes, call.response, await response.json()) as T;
     });
   }
@@ -103,7 +108,8 @@ export class Caller {
     const deadline = timeoutMs === undefined ? Infinity : Date.now() + timeoutMs;
     const limit = new Limit(options.signal, timeoutMs);
     // A second attempt to insert new records alone would fail on those that the first one stored.
-    const safe = call.retrySafe && !(request as { insertOnly?: boolean } | undefined)?.insertOnly;
+    const keyed = call.takesKey && options.idempotencyKey !== undefined;
+    const safe = keyed || (call.retrySafe && !(request as { insertOnly?: boolean } | undefined)?.insertOnly);
     try {
       for (let attempt = 1; ; attempt += 1) {
         try {
@@ -123,11 +129,13 @@ export class Caller {
 
   async #send(
     call: Call, request: object, batch: object | undefined, signal: AbortSignal, timeoutMs: number | undefined,
+    idempotencyKey?: string,
   ): Promise<Response> {
     const { path, headers, body } = await encode(call, request, batch);
     const key = checkKey(await this.#key());
     const all: Record<string, string> = { ...this.#headers, ...headers };
     if (key) all.authorization = `Bearer ${key}`;
+    if (call.takesKey && idempotencyKey !== undefined) all["idempotency-key"] = idempotencyKey;
     if (timeoutMs !== undefined) all["x-timeout"] = String(timeoutMs / 1000);
     const init: RequestInit = { method: call.verb, headers: all, signal, redirect: "error", cache: "no-store" };
     if (body !== undefined) init.body = body;

@@ -14,6 +14,8 @@ export interface Call {
   /** Name of the schema of the response, or of each line of it. */
   response: string;
   retrySafe: boolean;
+  /** The server makes it once for each idempotency key. */
+  takesKey: boolean;
   /** Lasts as long as its caller waits. */
   noDeadline: boolean;
 }

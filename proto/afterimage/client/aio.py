@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
@@ -28,6 +30,7 @@ from afterimage.client.catalogue_values import Run
 from afterimage.client.channel import Endpoint, async_channel, async_close, make_stubs
 from afterimage.client.convert import duplicates_request, to_duplicate_group, to_result
 from afterimage.client.errors import AfterimageError, from_rpc_error
+from afterimage.client.idempotency import HEADER, new_key
 from afterimage.client.methods import async_method, async_sleep
 from afterimage.client.retry import RetryPolicy
 from afterimage.client.training import ExampleResult, NewExample, Training
@@ -62,6 +65,7 @@ class AsyncClient:
         self._timeout_s, self._retry = timeout_s, retry or RetryPolicy()
         self._channel = async_channel(self._endpoint)
         self._stubs = make_stubs(self._channel)
+        self._keyed: bool | None = None  # whether the server takes idempotency keys; None: not asked yet
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -321,18 +325,32 @@ class AsyncClient:
                 await self._wait_or_raise(from_rpc_error(failure), attempt, retry_safe=not insert_only)
 
     async def _run(self, call: Call[T]) -> T:
-        method = getattr(self._stubs[call.service], call.method)
+        method, metadata = getattr(self._stubs[call.service], call.method), self._endpoint.metadata
+        if call.takes_key:
+            metadata = (*metadata, (HEADER, new_key()))
         deadline = time.monotonic() + (call.timeout_s or self._timeout_s)
         attempt = 0
         while True:
             try:
                 left_s = max(0.001, deadline - time.monotonic())
-                return call.parse(await method(call.request, timeout=left_s, metadata=self._endpoint.metadata))
+                return call.parse(await method(call.request, timeout=left_s, metadata=metadata))
             except grpc.RpcError as failure:
                 attempt += 1
-                await self._wait_or_raise(
-                    from_rpc_error(failure), attempt, retry_safe=call.retry_safe, deadline=deadline
-                )
+                error = from_rpc_error(failure)
+                safe = call.retry_safe or (call.takes_key and await self._takes_keys(error, attempt, deadline))
+                await self._wait_or_raise(error, attempt, retry_safe=safe, deadline=deadline)
+
+    async def _takes_keys(self, error: AfterimageError, attempt: int, deadline: float) -> bool:
+        """Whether a call with a key can be repeated after an error: servers of earlier versions ignore keys. Asks the
+        server once."""
+        if self._retry.delay_s(error, attempt, retry_safe=True) is None:
+            return False
+        if self._keyed is None:
+            left_s = max(0.001, deadline - time.monotonic())
+            with contextlib.suppress(AfterimageError):
+                info = await self._run(dataclasses.replace(calls.server_info(), timeout_s=left_s))
+                self._keyed = info.takes_idempotency_keys
+        return bool(self._keyed)
 
     async def _wait_or_raise(
         self, error: AfterimageError, attempt: int, *, retry_safe: bool, deadline: float | None = None

@@ -28,11 +28,13 @@ from afterimage.v1 import record_service_pb2 as records_pb
 from afterimage.v1 import server_info_service_pb2 as info_pb
 
 T = TypeVar("T")
+_WITHOUT_KEY = ("InsertRecords", "AddFeedback")
 
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """A call. `service` and `method` are names of the API."""
+    """A call. `service` and `method` are names of the API. `takes_key`: the server makes it once for each idempotency
+    key, so that it can be repeated with its key."""
 
     service: str
     method: str
@@ -40,6 +42,11 @@ class Call(Generic[T]):
     parse: Callable[[Any], T]
     retry_safe: bool = True
     timeout_s: float | None = None
+
+    @property
+    def takes_key(self) -> bool:
+        """Whether the server makes the call once for each idempotency key."""
+        return not self.retry_safe and self.method not in _WITHOUT_KEY
 
 
 def create_collection(

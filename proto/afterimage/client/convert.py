@@ -299,8 +299,9 @@ def to_server_info(message: info_pb.GetServerInfoResponse) -> ServerInfo:
         for e in message.encoders
     )
     return ServerInfo(
-        message.version, limits, encoders, tuple(message.image_formats), message.fetches_urls, tuple(message.scopes)
-    )
+        message.version, limits, encoders, tuple(message.image_formats), message.fetches_urls, tuple(message.scopes),
+        message.takes_idempotency_keys,
+    )  # fmt: skip
 
 
 def _query_term(term: Term) -> search_pb.QueryTerm:

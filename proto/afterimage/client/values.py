@@ -619,3 +619,4 @@ class ServerInfo:
     image_formats: tuple[str, ...]
     fetches_urls: bool
     scopes: tuple[str, ...]
+    takes_idempotency_keys: bool = False

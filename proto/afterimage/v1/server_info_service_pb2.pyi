@@ -151,9 +151,12 @@ class GetServerInfoResponse(_message.Message):
     IMAGE_FORMATS_FIELD_NUMBER: _builtins.int
     FETCHES_URLS_FIELD_NUMBER: _builtins.int
     SCOPES_FIELD_NUMBER: _builtins.int
+    TAKES_IDEMPOTENCY_KEYS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     fetches_urls: _builtins.bool
     """Whether the server fetches records and queries given as `url`."""
+    takes_idempotency_keys: _builtins.bool
+    """Whether calls that create or start something take an `idempotency-key` (docs/api.md)."""
     @_builtins.property
     def limits(self) -> Global___Limits: ...
     @_builtins.property
@@ -175,10 +178,11 @@ class GetServerInfoResponse(_message.Message):
         image_formats: _abc.Iterable[_builtins.str] | None = ...,
         fetches_urls: _builtins.bool = ...,
         scopes: _abc.Iterable[_builtins.str] | None = ...,
+        takes_idempotency_keys: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["encoders", b"encoders", "fetches_urls", b"fetches_urls", "image_formats", b"image_formats", "limits", b"limits", "scopes", b"scopes", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encoders", b"encoders", "fetches_urls", b"fetches_urls", "image_formats", b"image_formats", "limits", b"limits", "scopes", b"scopes", "takes_idempotency_keys", b"takes_idempotency_keys", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

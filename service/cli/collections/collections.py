@@ -13,7 +13,7 @@ from afterimage.client import Client
 from service.cli.collections.migrate import exchange, migrate
 from service.cli.collections.reports import searches
 from service.cli.collections.tune import calibrate, tune
-from service.cli.connection import with_client
+from service.cli.connection import with_client, with_keyed_client
 from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_json, print_table
 from service.cli.searches.search_options import parse_emphasis
 
@@ -22,7 +22,7 @@ collections = typer.Typer(no_args_is_help=True, help="Create, show, update and d
 
 
 @collections.command("create")
-@with_client
+@with_keyed_client
 def create(
     client: Client,
     name: str,
@@ -151,7 +151,7 @@ def _policy(text: str) -> str:
 
 
 @collections.command("delete")
-@with_client
+@with_keyed_client
 def delete(
     client: Client,
     name: str,

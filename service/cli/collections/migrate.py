@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from afterimage.client import Client, NotFound, PairJudgement, Run
-from service.cli.connection import with_client
+from service.cli.connection import with_keyed_client
 from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_json
 from service.cli.syncs.runs import followed
 
@@ -36,7 +36,7 @@ class Coverage:
         return self.fetched / self.records if self.records else 1.0
 
 
-@with_client
+@with_keyed_client
 def migrate(
     client: Client,
     name: str,
@@ -83,7 +83,7 @@ def migrate(
         raise typer.Exit(Exit.SOME_RECORDS_FAILED)
 
 
-@with_client
+@with_keyed_client
 def exchange(client: Client, name: str, other: str, json: JsonFlag = False) -> None:
     """Exchange the names of two collections atomically. Example: afterimage collections exchange shoes shoes-v2"""
     client.exchange_collections(name, other)

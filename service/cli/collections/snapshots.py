@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from afterimage.client import Client
-from service.cli.connection import with_client
+from service.cli.connection import with_client, with_keyed_client
 from service.cli.operations.data_directory import DataDirOption, KeyFileOption
 from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_json, print_table
 from service.cli.progress import working
@@ -19,7 +19,7 @@ index = typer.Typer(no_args_is_help=True, help="Show, verify and rebuild the ind
 
 
 @snapshots.command("create")
-@with_client
+@with_keyed_client
 def create(client: Client, collection: str, json: JsonFlag = False) -> None:
     """Create a snapshot of a collection, while reads and writes continue. Example: afterimage snapshots create shoes"""
     with working("copying"):
@@ -45,7 +45,7 @@ def list_(client: Client, collection: str, json: JsonFlag = False) -> None:
 
 
 @snapshots.command("restore")
-@with_client
+@with_keyed_client
 def restore(
     client: Client,
     collection: str,
@@ -78,7 +78,7 @@ def verify(client: Client, collection: str, snapshot_id: str, json: JsonFlag = F
 
 
 @snapshots.command("delete")
-@with_client
+@with_keyed_client
 def delete(client: Client, collection: str, snapshot_id: str, json: JsonFlag = False) -> None:
     """Permanently delete a snapshot. Example: afterimage snapshots delete shoes 20260102T030405-1a2b3c4d"""
     client.delete_snapshot(collection, snapshot_id)

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from afterimage.client import Client, Training
-from service.cli.connection import with_client
+from service.cli.connection import with_client, with_keyed_client
 from service.cli.models.examples import find_examples, read_example
 from service.cli.models.models import before_and_after
 from service.cli.output import (
@@ -31,7 +31,7 @@ _SHOWN_FAILURES = 20
 
 
 @training.command("create")
-@with_client
+@with_keyed_client
 def create(
     client: Client,
     name: str,
@@ -146,7 +146,7 @@ def delete(
 
 
 @training.command("train")
-@with_client
+@with_keyed_client
 def train(
     client: Client,
     name: str,
@@ -192,7 +192,7 @@ def trainings(client: Client, json: JsonFlag = False) -> None:
 
 
 @training.command("cancel")
-@with_client
+@with_keyed_client
 def cancel(client: Client, training_id: str, json: JsonFlag = False) -> None:
     """Cancel a training. Example: afterimage training cancel 3f2a90c41be7d085"""
     done = client.cancel_training(training_id)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from afterimage.client import AccessRequest, Client
-from service.cli.connection import with_client
+from service.cli.connection import with_client, with_keyed_client
 from service.cli.operations.data_directory import DataDirOption, KeyFileOption, at, opened_registry
 from service.cli.operations.keys import to_scopes
 from service.cli.output import JsonFlag, print_json, print_table
@@ -76,21 +76,21 @@ def list_(client: Client, json: JsonFlag = False) -> None:
 
 
 @access.command("approve")
-@with_client
+@with_keyed_client
 def approve(client: Client, request_id: str, json: JsonFlag = False) -> None:
     """Approve a request. The time starts now. Example: afterimage access approve 0f1e2d3c4b5a6978"""
     _say(client.approve_access(request_id), as_json=json)
 
 
 @access.command("decline")
-@with_client
+@with_keyed_client
 def decline(client: Client, request_id: str, json: JsonFlag = False) -> None:
     """Decline a request. Example: afterimage access decline 0f1e2d3c4b5a6978"""
     _say(client.decline_access(request_id), as_json=json)
 
 
 @access.command("revoke")
-@with_client
+@with_keyed_client
 def revoke(client: Client, request_id: str, json: JsonFlag = False) -> None:
     """Revoke an access early. Example: afterimage access revoke 0f1e2d3c4b5a6978"""
     _say(client.revoke_access(request_id), as_json=json)

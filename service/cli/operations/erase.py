@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from afterimage.client import Client, ErasureReceipt
-from service.cli.connection import with_client
+from service.cli.connection import with_client, with_keyed_client
 from service.cli.operations.data_directory import DataDirOption, KeyFileOption, opened_registry
 from service.cli.output import CommandError, Exit, JsonFlag, end_failed, print_json, print_table
 from service.cli.progress import working
@@ -56,7 +56,7 @@ def records(
 
 
 @erase.command("collection")
-@with_client
+@with_keyed_client
 def collection(client: Client, name: str, receipt: ReceiptOption = None, json: JsonFlag = False) -> None:
     """Erase a collection with all its snapshots. Example: afterimage erase collection shoes --receipt shoes.json"""
     _hand_out(client.erase_collection(name), receipt, as_json=json)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from afterimage.client import Client, SavedSearch, SearchParameter
-from service.cli.connection import with_client
+from service.cli.connection import with_client, with_keyed_client
 from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_hints, print_json, print_table
 from service.cli.searches.search_options import parse_boosts, parse_emphasis, parse_value
 
@@ -40,7 +40,7 @@ _Description = Annotated[str | None, typer.Option(help="Description.")]
 
 
 @searches.command("create")
-@with_client
+@with_keyed_client
 def create(
     client: Client, collection: str, name: str, k: _K = None, filter_: _Filter = None, group_by: _GroupBy = None,
     group_size: _GroupSize = None, max_distance: _MaxDistance = None, min_score: _MinScore = None,
@@ -64,7 +64,7 @@ def create(
 
 
 @searches.command("update")
-@with_client
+@with_keyed_client
 def update(
     client: Client, collection: str, name: str, k: _K = None, filter_: _Filter = None, group_by: _GroupBy = None,
     group_size: _GroupSize = None, max_distance: _MaxDistance = None, min_score: _MinScore = None,
@@ -156,7 +156,7 @@ def versions(
 
 
 @searches.command("restore")
-@with_client
+@with_keyed_client
 def restore(
     client: Client,
     collection: str,
@@ -169,7 +169,7 @@ def restore(
 
 
 @searches.command("delete")
-@with_client
+@with_keyed_client
 def delete(
     client: Client,
     collection: str,

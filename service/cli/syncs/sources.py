@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from afterimage.client import Client, FeedOptions, NewSource, Source
-from service.cli.connection import with_client
+from service.cli.connection import with_client, with_keyed_client
 from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_json, print_table
 
 sources = typer.Typer(no_args_is_help=True, help="Add, update and delete the feeds that collections follow.")
@@ -70,7 +70,7 @@ def secret_of(path: Path | None) -> str:
 
 
 @sources.command("add")
-@with_client
+@with_keyed_client
 def add(
     client: Client,
     name: str,
@@ -181,7 +181,7 @@ def update(
 
 
 @sources.command("delete")
-@with_client
+@with_keyed_client
 def delete(client: Client, source: str, json: JsonFlag = False) -> None:
     """Delete a source. Its records stay. Example: afterimage sync sources delete spring"""
     stayed = client.delete_source(source)

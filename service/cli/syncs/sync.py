@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from afterimage.client import Client
-from service.cli.connection import with_client
+from service.cli.connection import with_client, with_keyed_client
 from service.cli.output import JsonFlag, print_json, print_table
 from service.cli.progress import working
 from service.cli.syncs.preview import show_preview
@@ -56,7 +56,7 @@ def preview(
 
 
 @sync.command("plan")
-@with_client
+@with_keyed_client
 def plan(client: Client, source: str, json: JsonFlag = False) -> None:
     """Show the plan of a run without applying it. Example: afterimage sync plan spring"""
     run = followed(client, client.start_run(source, dry_run=True), as_json=json)
@@ -66,7 +66,7 @@ def plan(client: Client, source: str, json: JsonFlag = False) -> None:
 
 
 @sync.command("start")
-@with_client
+@with_keyed_client
 def start(
     client: Client,
     source: str,
@@ -101,7 +101,7 @@ def show(client: Client, run_id: str, json: JsonFlag = False) -> None:
 
 
 @sync.command("approve")
-@with_client
+@with_keyed_client
 def approve(
     client: Client,
     run_id: str,
@@ -177,7 +177,7 @@ def failures(client: Client, source: str, json: JsonFlag = False) -> None:
 
 
 @sync.command("retry")
-@with_client
+@with_keyed_client
 def retry(
     client: Client,
     source: str,
