@@ -232,6 +232,10 @@ bench-features: $(STAMP) ## Measure what diversity, boosts, orders, facets and s
 bench-tracing: $(STAMP) ## Measure what traces cost a call, in processor time; writes JSON
 	@$(BIN)/python -m bench.tracing
 
+.PHONY: bench-calls
+bench-calls: $(STAMP) ## Measure what a saved search and an idempotency key cost beside the plain call; writes JSON
+	@$(BIN)/python -m bench.keyed_calls
+
 encoder-examples: $(STAMP) ## Draw example searches of the built-in encoder, for docs/encoder.md
 	@$(BIN)/python -m bench.encoders.examples
 

@@ -48,6 +48,15 @@ def parse_value(text: str, kind: str) -> str | float | bool:
     raise CommandError(f"{text!r} is no {kind}", code=Exit.USAGE)
 
 
+def boost_text(boost: Boost) -> str:
+    """A boost as `parse_boosts` reads it; an offset, which no option sets, is left out."""
+    weight = f"{boost.weight:.6g}"
+    if boost.filter:
+        return f"{weight} {boost.filter}"
+    side = "" if boost.side == "both" else f":{boost.side}"
+    return f"{weight} {boost.attribute}:{boost.decay}:{boost.origin:.6g}:{boost.scale:.6g}{side}"
+
+
 def _guessed(text: str) -> str | float | bool:
     if text in ("true", "false"):
         return text == "true"

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from afterimage.client import Client, SavedSearch, SearchParameter
+from afterimage.client import Boost, Client, SavedSearch, SearchParameter
 from service.cli.connection import with_client, with_keyed_client
 from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_hints, print_json, print_table
-from service.cli.searches.search_options import parse_boosts, parse_emphasis, parse_value
+from service.cli.searches.search_options import boost_text, parse_boosts, parse_emphasis, parse_value
 
 searches = typer.Typer(no_args_is_help=True, help="Save searches under names, and change them in versions.")
 
@@ -222,6 +222,8 @@ def _parameter_text(parameter: SearchParameter) -> str:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, Boost):
+        return boost_text(value)
     if isinstance(value, list):
         return "; ".join(_text(v) for v in value)
     if isinstance(value, Mapping):

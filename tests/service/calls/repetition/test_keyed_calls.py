@@ -176,7 +176,7 @@ async def outcome_of(shop: Shop, key: str, name: str) -> str:
     return "made"
 
 
-async def test_a_repetition_beside_the_first_call_is_told_to_wait(shop: Shop) -> None:
+async def test_a_repetition_beside_the_first_call_is_told_to_wait(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     reached, go_on = asyncio.Event(), asyncio.Event()
     create = shop.create
 
@@ -185,7 +185,7 @@ async def test_a_repetition_beside_the_first_call_is_told_to_wait(shop: Shop) ->
         await go_on.wait()
         return await create(request, caller)
 
-    shop.create = slow  # type: ignore[method-assign]
+    monkeypatch.setattr(shop, "create", slow)
     first = asyncio.create_task(shop.call("k", "shoes"))
     await reached.wait()
     with pytest.raises(ServiceError) as wait:
