@@ -4,6 +4,7 @@ import { Duplicates } from "./screens/duplicates.js";
 import { RecordMap } from "./screens/map.js";
 import { SourceRuns, Syncs } from "./screens/syncs.js";
 import { Trust } from "./screens/trust.js";
+import { WeakResults } from "./screens/weak.js";
 
 /**
  * @typedef {object} Screen
@@ -22,6 +23,7 @@ export const SCREENS = [
   { path: "trust", title: "Trust", shown: "bar", scope: "", view: Trust },
   { path: "collections/:name/duplicates", title: "Duplicates", shown: "tab", scope: "search", view: Duplicates },
   { path: "collections/:name/map", title: "Map", shown: "tab", scope: "search", view: RecordMap },
+  { path: "collections/:name/weak", title: "Weak results", shown: "tab", scope: "admin", view: WeakResults },
 ];
 
 /**

@@ -58,7 +58,7 @@ function Preview({ seen }) {
   return html`<section aria-label="Preview">
     <p role="status">${seen.format}, ${seen.encoding}. ${seen.items.length} items read.</p>
     ${seen.notes.map((note) => html`<p class="note">${note}</p>`)}
-    <div class="scroll"><table><thead><tr><th>Column</th><th>Understood as</th><th>Samples</th></tr></thead><tbody>${seen.columns.map((one) => html`<tr>
+    <div class="scroll" tabindex="0"><table><thead><tr><th>Column</th><th>Understood as</th><th>Samples</th></tr></thead><tbody>${seen.columns.map((one) => html`<tr>
       <td>${one.name}</td><td>${one.role}${one.attribute && `: ${one.attribute} (${one.type})`} <span class="soft">${one.reason}</span></td>
       <td>${one.samples.map((text) => html`<div>${text.slice(0, 80)}</div>`)}</td></tr>`)}</tbody></table></div>
     <ul>${seen.problems.map((one) => html`<li class="warn">line ${one.line}${one.itemId && ` (${one.itemId})`}: ${one.message}</li>`)}</ul>

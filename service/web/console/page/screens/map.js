@@ -39,8 +39,8 @@ export function RecordMap({ params, query }) {
     <${Busy} when=${loading}>Computing the map … up to some seconds<//>
     <${Failure} error=${error} retry=${reload} />
     ${value && html`
-      <p role="status">${count(points.length)} of ${count(value.allowedCount)} records. Of the 10 nearest of each,
-        ${Math.round(value.keptNeighbors * 100)} % are its nearest here, too. Only nearness has a meaning.</p>
+      <p role="status">${count(points.length)} of ${count(value.allowedCount)} records. Of the 10 nearest of each, ${Math.round(value.keptNeighbors * 100)} % are its
+        nearest here, too. Only nearness has a meaning.</p>
       ${value.filterHints.map((/** @type {string} */ hint) => html`<p class="note">${hint}</p>`)}
       <div class="map">
         <${Canvas} points=${points} chosen=${chosen} legend=${legend} onChoose=${choose} />

@@ -21,7 +21,7 @@ export function Syncs({ app }) {
     <${Busy} when=${loading} />
     <${Failure} error=${error} retry=${reload} />
     ${value && (sources.length
-      ? html`<div class="scroll"><table><thead><tr><th>Source</th><th>Collection</th><th>Schedule</th><th>Last success</th></tr></thead>
+      ? html`<div class="scroll" tabindex="0"><table><thead><tr><th>Source</th><th>Collection</th><th>Schedule</th><th>Last success</th></tr></thead>
           <tbody>${sources.map((one) => html`<tr key=${one.name}><td><a href=${linkTo(["syncs", one.name])}>${one.name}</a></td>
             <td>${one.collection}</td><td>${scheduleText(one)}</td><td>${age(one.successTime)}</td></tr>`)}</tbody></table></div>`
       : html`<p>There is no source yet.</p>`)}
@@ -62,7 +62,7 @@ export function SourceRuns({ params, query }) {
     ${query.run && html`<${LiveRun} key=${query.run} id=${query.run} onChange=${runs.reload} />`}
     <h2>Runs</h2>
     <${Busy} when=${runs.loading} />
-    ${runs.value && html`<div class="scroll"><table><thead><tr><th>Begun</th><th>State</th><th class="number">Created</th><th class="number">Updated</th>
+    ${runs.value && html`<div class="scroll" tabindex="0"><table><thead><tr><th>Begun</th><th>State</th><th class="number">Created</th><th class="number">Updated</th>
       <th class="number">Deleted</th><th class="number">Failed</th></tr></thead><tbody>${runs.value.map((one) => html`<tr key=${one.runId}>
         <td><a href=${linkTo(["syncs", name], { run: one.runId })} title=${moment(one.createTime)}>${age(one.createTime)}</a></td><td><${State} state=${one.state} /></td>
         <td class="number">${count(one.createdCount)}</td><td class="number">${count(one.updatedCount)}</td>
@@ -128,7 +128,7 @@ function Failures({ name, onRun }) {
   const failures = /** @type {Schemas["Failure"][]} */ (value?.failures ?? []);
   if (!failures.length) return html`<${Failure} error=${error} />`;
   return html`<h2>Failures</h2>
-    <div class="scroll"><table><thead><tr><th>Record</th><th>Reason</th><th>Line</th><th>Tries</th></tr></thead><tbody>${failures.map((one) => html`<tr key=${one.recordId}>
+    <div class="scroll" tabindex="0"><table><thead><tr><th>Record</th><th>Reason</th><th>Line</th><th>Tries</th></tr></thead><tbody>${failures.map((one) => html`<tr key=${one.recordId}>
       <td>${one.recordId}</td><td>${one.message} <span class="soft">${one.reason}${one.lasting ? ", permanent" : ""}</span></td><td>${one.line}</td><td>${one.tries}</td></tr>`)}</tbody></table></div>
     ${value.nextPageToken && html`<p class="soft">There are more.</p>`}
     <button type="button" disabled=${retrying} onClick=${retry}>Try all again</button>

@@ -33,14 +33,14 @@ function Privacy() {
   if (!value) return html`<${Busy} when=${loading} /><${Failure} error=${error} />`;
   const policies = value.collections.map((one) => ({ ...one, policy: enumText(one.picturePolicy, "PICTURE_POLICY_") }));
   return html`<section aria-labelledby="kept"><h2 id="kept">What is kept of a picture</h2>
-      <div class="scroll"><table><thead><tr><th>Collection</th><th>Of a picture</th><th class="number">Records</th><th class="number">Copies</th><th class="number">URLs</th><th class="number">Snapshots</th></tr></thead>
+      <div class="scroll" tabindex="0"><table><thead><tr><th>Collection</th><th>Of a picture</th><th class="number">Records</th><th class="number">Copies</th><th class="number">URLs</th><th class="number">Snapshots</th></tr></thead>
       <tbody>${policies.map((one) => html`<tr key=${one.collection}><td>${one.collection}</td>
         <td><span class="badge">${one.policy}</span> ${KEPT[/** @type {keyof typeof KEPT} */ (one.policy)]}</td><td class="number">${count(one.recordCount)}</td>
         <td class="number">${count(one.copyCount)}${Number(one.copyBytes) > 0 && ` (${size(one.copyBytes)})`}</td><td class="number">${count(one.urlCount)}</td><td class="number">${one.snapshotCount}</td></tr>`)}</tbody></table></div>
       <p>${counted(value.trainingPictureCount, "training picture")}, ${counted(value.modelCount, "own model")}. Region: ${value.region || "not set"}.
         Reads are ${value.readAuditMinutes ? `in the audit log every ${value.readAuditMinutes} minutes` : "not recorded"}.</p></section>
     <section aria-labelledby="protections"><h2 id="protections">Protections of this server</h2>
-      <div class="scroll"><table><thead><tr><th>Protection</th><th>State</th><th>Detail</th></tr></thead><tbody>${value.protections.map((one) => {
+      <div class="scroll" tabindex="0"><table><thead><tr><th>Protection</th><th>State</th><th>Detail</th></tr></thead><tbody>${value.protections.map((one) => {
         const state = enumText(one.state, "PROTECTION_STATE_");
         return html`<tr><td>${one.name}</td><td class=${state === "ok" ? "good" : "warn"}>${state}</td><td>${one.detail}</td></tr>`;
       })}</tbody></table></div></section>`;
@@ -123,7 +123,7 @@ function AuditLog() {
       ${result.problems.length ? result.problems.slice(0, 20).map((text) => html`<p>${text}</p>`)
         : html`<p>All ${counted(result.count, "entry", "entries")} follow from one another. ${result.signature ? "The signature of the last one is valid." : "This browser cannot check the signature."}</p>`}</div>`}
     <${Failure} error=${error ?? failure} />
-    <div class="scroll"><table><thead><tr><th>Number</th><th>Time</th><th>Who</th><th>What</th><th>Details</th></tr></thead><tbody>
+    <div class="scroll" tabindex="0"><table class="log"><thead><tr><th>Number</th><th>Time</th><th>Who</th><th>What</th><th>Details</th></tr></thead><tbody>
       ${[...(value ?? [])].reverse().map((one) => html`<tr key=${one.number}><td>${one.number}</td><td>${moment(new Date(Number(one.timeMs)).toISOString())}</td>
         <td class="mono">${one.actor}</td><td>${one.action}</td><td class="mono">${one.detailsJson}</td></tr>`)}</tbody></table></div>
     ${erasures.length > 0 && html`<p>${counted(erasures.length, "erasure")} among these; each has a receipt.</p>`}</section>`;
