@@ -1,4 +1,4 @@
-"""`make run` and `make demo`: a server, a tenant, a drawn catalogue in a collection, and three searches.
+"""`make run` and `make demo`: a server, a tenant, a drawn catalogue in a collection, three searches, and the console.
 
     python -m examples.demo [--serve] [--folder demo] [--listen 127.0.0.1:50061] [--http 127.0.0.1:50090]
 
@@ -29,6 +29,7 @@ from service.cli.collections.search import write_sheet
 from service.cli.progress import ProgressShown
 
 COLLECTION = "catalogue"
+SCOPES = "search,insert,delete,export,sync,admin,audit,pictures"  # what the console can show
 TENANT = "demo"
 AFTERIMAGE = [sys.executable, "-m", "service.cli.main"]
 console = Console(highlight=False)
@@ -63,7 +64,7 @@ def demo_key(folder: Path) -> str:
         known = json.loads(_output([*AFTERIMAGE, "tenants", "list", *data]))["tenants"]
         if TENANT not in [t["name"] for t in known]:
             _output([*AFTERIMAGE, "tenants", "create", TENANT, *data])
-        made = _output([*AFTERIMAGE, "keys", "create", TENANT, "--scopes", "search,insert,delete,export", *data])
+        made = _output([*AFTERIMAGE, "keys", "create", TENANT, "--scopes", SCOPES, *data])
         path.touch(mode=0o600)
         path.write_text(json.loads(made)["api_key"] + "\n")
     return path.read_text().strip()
@@ -134,14 +135,22 @@ def say_how_many(product_id: str, found: SearchResult, client: Client) -> None:
 
 
 def say_how_to_go_on(folder: Path, address: str, http: str) -> None:
-    """What to type next."""
+    """What to type next, and where the console is.
+
+    The key is in the fragment of the address: a browser sends it to no server, and the page removes it at once.
+    """
     console.print(
         f"""
 [bold]Go on[/] in another terminal:
   export AFTERIMAGE_TARGET={address} AFTERIMAGE_API_KEY=$(cat {folder}/api-key)
   .venv/bin/afterimage search {COLLECTION} {folder}/queries/p051-query.jpg -k 5 --sheet found.png
   .venv/bin/afterimage collections create mine && .venv/bin/afterimage insert mine path/to/your/pictures
-  curl -s http://{http}/metrics | grep afterimage_""",
+  curl -s http://{http}/metrics | grep afterimage_
+
+[bold]Or open the console[/] in a browser on this machine. The address enters the key of the demo:
+  http://{http}/#key={demo_key(folder)}
+Drop {folder}/queries/p051-query.jpg there, in the collection {COLLECTION}. The service keeps no picture: to see the
+pictures of the hits, choose the folder {folder}/catalogue.""",
         markup=True,
         soft_wrap=True,
     )

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from afterimage.client import Client, NewRecord
+from tests.support.data.pictures import png
 from tests.support.needs import missing
 from tests.support.servers.server import Server
 from tests.support.tools import npm_install
@@ -138,3 +140,34 @@ def accessible(npm: Path) -> Callable[[Page], None]:
         assert not serious, serious
 
     return check
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A tenant with a collection of twelve records, for tests that change nothing. `key`: of all scopes."""
+
+    key: str
+    client: Client
+    collection: str = "shelf"
+    other: str = "other"
+    records: int = 12
+
+
+@pytest.fixture(scope="package")
+def shelf(server: Server) -> Iterator[Shelf]:
+    """Records r0 to r11: two of each product, with a text, a number, a truth and a list. `other` has three of them."""
+    key = server.key("shelf")
+    with server.client(key) as client:
+        made = Shelf(key, client)
+        for collection, number in ((made.collection, made.records), (made.other, 3)):
+            client.create_collection(collection)
+            client.insert(collection, [shelf_record(place) for place in range(number)])
+        yield made
+
+
+def shelf_record(place: int) -> NewRecord:
+    """Record r<place>."""
+    colour = ("red", "blue", "teal")[place % 3]
+    attributes: dict[str, Any] = {"colour": colour, "price": 10.0 * place, "in_stock": place % 2 == 0}
+    attributes["tags"] = ["new", f"t{place % 2}"]
+    return NewRecord(f"r{place}", image=png(place), product_id=f"p{place // 2}", attributes=attributes)

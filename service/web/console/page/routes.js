@@ -2,6 +2,9 @@
 import { Collections } from "./screens/collections.js";
 import { Duplicates } from "./screens/duplicates.js";
 import { RecordMap } from "./screens/map.js";
+import { Record } from "./screens/record.js";
+import { Records } from "./screens/records.js";
+import { Search } from "./screens/search.js";
 import { SourceRuns, Syncs } from "./screens/syncs.js";
 import { Trust } from "./screens/trust.js";
 import { WeakResults } from "./screens/weak.js";
@@ -21,6 +24,9 @@ export const SCREENS = [
   { path: "syncs", title: "Syncs", shown: "bar", scope: "sync", view: Syncs },
   { path: "syncs/:source", title: "Source", shown: "", scope: "sync", view: SourceRuns },
   { path: "trust", title: "Trust", shown: "bar", scope: "", view: Trust },
+  { path: "collections/:name/search", title: "Search", shown: "tab", scope: "search", view: Search },
+  { path: "collections/:name/records", title: "Records", shown: "tab", scope: "search", view: Records },
+  { path: "collections/:name/records/:record", title: "Record", shown: "", scope: "search", view: Record },
   { path: "collections/:name/duplicates", title: "Duplicates", shown: "tab", scope: "search", view: Duplicates },
   { path: "collections/:name/map", title: "Map", shown: "tab", scope: "search", view: RecordMap },
   { path: "collections/:name/weak", title: "Weak results", shown: "tab", scope: "admin", view: WeakResults },

@@ -61,7 +61,7 @@ async def test_every_file_that_the_page_imports_is_served_with_its_type_for_good
         assert (status, headers["Cache-Control"]) == (200, "public, max-age=31536000, immutable"), path
         kind = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}[path.rpartition(".")[2]]
         assert headers["Content-Type"].partition(";")[0] == kind
-        for found in re.findall(r'from\s*"([^"]+)"', body.decode()) if path.endswith(".js") else ():
+        for found in re.findall(r'from\s*"([^"\n]+\.js)"', body.decode()) if path.endswith(".js") else ():
             assert found.startswith("."), f"{path} imports {found}: only relative paths work without a build"
             todo.append(str(Path(path).parent.joinpath(found).resolve()))
     files = read_files()
