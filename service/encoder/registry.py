@@ -36,8 +36,8 @@ class EncoderRegistry:
     """Manifests are read, and checksums checked, at the start; a model is loaded when it is first used."""
 
     def __init__(self, encoders_dir: Path | None, default_id: str, hardware: Hardware) -> None:
-        """`left_out`: folders of encoders_dir without a manifest. Raises SettingError where a manifest is wrong, two
-        share an id, the default does not exist, or ONNX Runtime lacks the provider."""
+        """`left_out`: folders of encoders_dir without a manifest. Raises SettingError where a manifest or a file
+        of drawn samples is wrong, two share an id, the default does not exist, or ONNX Runtime lacks the provider."""
         check_provider(hardware.provider)
         self._hardware = hardware
         self._lock, self._own_lock = threading.Lock(), threading.Lock()  # the first is held while a model is loaded
@@ -45,7 +45,7 @@ class EncoderRegistry:
         self._found: dict[str, tuple[Path, Manifest]] = {}
         self._pinned: dict[tuple[str, str], tuple[Path, Manifest]] = {}
         self._own: dict[str, dict[str, OwnEncoder]] = {}
-        self._drawn: dict[tuple[str, str], DrawnSamples | None] = {}
+        self._drawn: dict[tuple[str, str], DrawnSamples] = {}
         for folder in _folders(_EARLIER_FOLDER):
             self._remember(folder, read_manifest(folder))
         for folder in [BUILTIN_FOLDER, *_folders(encoders_dir)]:
@@ -145,15 +145,8 @@ class EncoderRegistry:
         return load_kind(folder, found, threads, self._hardware.provider)
 
     def drawn_samples(self, manifest: Manifest) -> DrawnSamples | None:
-        """The vectors that an encoder gives drawn pictures; None where nobody has measured them. Raises SettingError
-        where the file is damaged."""
-        key = (manifest.id, manifest.fingerprint)
-        if key not in self._drawn:
-            found = self._pinned.get(key)
-            paths = [FOLDER / f"{manifest.fingerprint}.npz", *([found[0] / FILE_NAME] if found else [])]
-            samples = (read_samples(path, manifest.output.dimension) for path in paths)
-            self._drawn[key] = next((s for s in samples if s is not None), None)
-        return self._drawn[key]
+        """The vectors that an encoder gives drawn pictures; None where nobody has measured them."""
+        return self._drawn.get((manifest.id, manifest.fingerprint))
 
     def query_shift(self, spec: CollectionSpec) -> Vector | None:
         """By how much photographs are assumed to differ from the catalogue pictures of a collection, on average:
@@ -187,7 +180,12 @@ class EncoderRegistry:
         raise ServiceError(Reason.ENCODER_MISSING, f"the model {manifest.id!r} was deleted")
 
     def _remember(self, folder: Path, manifest: Manifest) -> None:
-        self._pinned[manifest.id, manifest.fingerprint] = (folder, manifest)
+        key = manifest.id, manifest.fingerprint
+        self._pinned[key] = (folder, manifest)
+        for path in (FOLDER / f"{manifest.fingerprint}.npz", folder / FILE_NAME):
+            samples = read_samples(path, manifest.output.dimension)
+            if samples is not None:
+                self._drawn[key] = samples
 
 
 def _folders(encoders_dir: Path | None) -> list[Path]:

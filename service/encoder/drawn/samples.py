@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ def read_samples(path: Path, dimension: int) -> DrawnSamples | None:
                 _unit(file[name].astype(np.float32) * scale)
                 for name, scale in zip(("catalogue", "photographs"), file["scales"].tolist(), strict=True)
             ]
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise SettingError(f"{path}: not a file of drawn samples: {error}; remove it or create it again") from error
     if vectors[0].shape != vectors[1].shape or vectors[0].ndim != 2 or vectors[0].shape[1] != dimension:
         raise SettingError(f"{path}: its vectors are not of this encoder; remove it or create it again")
