@@ -49,7 +49,7 @@ from service.engine.feedback import LIKED_WEIGHT
 ROWS, DIMENSION, PICTURES, VIEWS, QUERIES, K = 100_000, 384, 600, 4, 100, 10
 ROUNDS, SECONDS = 3, 1.0
 JUDGED, NEAR = 10_000, 0.1
-WEIGHTS = ((0.75, 0.0), (0.75, 0.25), (0.75, 0.75), (1.5, 0.5), (3.0, 0.25), (0.0, 0.25))
+WEIGHTS = ((0.0, 0.0), (0.75, 0.25), (1.5, 0.5), (1.5, 0.75), (1.5, 1.0), (3.0, 2.0))
 SOLD = NumberFactor("sold", 1000.0, 500.0, decay=Decay.LINEAR, side=Side.MORE)
 BOOSTS = {
     "boost by a number": (Boost(0.1, number=SOLD),),

@@ -19,7 +19,7 @@ from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.errors import Reason, ServiceError
 
-LIKED_WEIGHT, DISLIKED_WEIGHT = 0.75, 0.25  # decision 0062
+LIKED_WEIGHT, DISLIKED_WEIGHT = 1.5, 0.75  # decision 0062
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def test_rounds_of_feedback_move_the_query_and_show_nothing_twice(client: Client
     for _ in range(3):
         found = client.search("c", Term(search_id=first.search_id), k=2, feedback=feedback)
         moved = query.copy()
-        for ids, weight in ((feedback.liked, 0.75), (feedback.disliked, -0.25)):
+        for ids, weight in ((feedback.liked, 1.5), (feedback.disliked, -0.75)):
             if ids:
                 moved += weight * np.mean([known[i] for i in ids], axis=0)
         moved /= np.linalg.norm(moved)

@@ -73,7 +73,7 @@ class Feedback:
         client.search("shoes", query, feedback=feedback)
         feedback = feedback.like("9")  # the next round: 9 is liked now
 
-    liked_weight, disliked_weight: 0 to 10, how far the query moves; None: 0.75 and 0.25.
+    liked_weight, disliked_weight: 0 to 10, how far the query moves; None: 1.5 and 0.75.
     """
 
     liked: tuple[str, ...] = ()

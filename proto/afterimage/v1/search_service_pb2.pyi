@@ -330,9 +330,9 @@ class Feedback(_message.Message):
     LIKED_WEIGHT_FIELD_NUMBER: _builtins.int
     DISLIKED_WEIGHT_FIELD_NUMBER: _builtins.int
     liked_weight: _builtins.float
-    """0 to 10. If absent, 0.75."""
+    """0 to 10. If absent, 1.5."""
     disliked_weight: _builtins.float
-    """0 to 10. If absent, 0.25."""
+    """0 to 10. If absent, 0.75."""
     @_builtins.property
     def liked_record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Of all rounds, up to 100."""

@@ -134,8 +134,8 @@ class Oracle:
             total += (term.weight or 1.0) * vector.astype(np.float64) / np.linalg.norm(vector.astype(np.float64))
         total /= np.linalg.norm(total)
         said = asked.request.feedback
-        likes = said.liked_weight if said.HasField("liked_weight") else 0.75
-        dislikes = said.disliked_weight if said.HasField("disliked_weight") else 0.25
+        likes = said.liked_weight if said.HasField("liked_weight") else 1.5
+        dislikes = said.disliked_weight if said.HasField("disliked_weight") else 0.75
         for ids, weight in ((said.liked_record_ids, likes), (said.disliked_record_ids, -dislikes)):
             known = [self.held[i].vector.astype(np.float64) for i in ids if i in self.held]
             if known:
