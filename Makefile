@@ -108,7 +108,7 @@ proto-check: $(STAMP) ## Check that the stubs are current and no released client
 	@cd proto && ../$(BIN)/buf lint && ../$(BIN)/buf breaking --against released.binpb || \
 		{ echo "proto: a released API only gains fields, values and calls; see docs/versioning.md" >&2; exit 1; }
 
-encoder: $(STAMP) ## Fit and build the built-in encoder again (minutes); the trained head is unchanged
+encoder: $(STAMP) ## Fit and build the built-in encoder again (minutes); the trained network is unchanged
 	@$(BIN)/python -m service.encoder.builtin.build
 
 encoder-assemble: $(STAMP) ## Assemble the built-in encoder from the committed weights
@@ -126,7 +126,7 @@ encoder-drawn: $(STAMP) ## Measure the built-in encoder on drawn products: assum
 encoder-samples: $(STAMP) ## Draw a sheet of training pictures of the built-in encoder
 	@$(BIN)/python -m service.encoder.builtin.generator build/encoder-samples.png
 
-encoder-train: torch ## Train the head of the built-in encoder (about an hour on two cores; resumes after a stop)
+encoder-train: torch ## Train the network of the built-in encoder (ten minutes on a GPU, days without; resumes after a stop)
 	@$(BIN)/python -m service.encoder.builtin.train --work build/encoder-train
 
 torch: $(STAMP) ## Install PyTorch, which only encoder-train needs

@@ -1,4 +1,4 @@
-"""`make bench-encoder`: quality, speed and size of the built-in encoder and of others.
+"""`make bench-encoder`: quality, speed and size of the built-in encoder and of others, on several packs of pictures.
 
 Needs the photographs and the model in ../shared (not part of the project). One run measures all contenders on the same
 pictures and cores. Latency is the median of COST_ROUNDS medians of LATENCY_ROUNDS calls, with the contenders in turn.
@@ -7,13 +7,11 @@ pictures and cores. Latency is the median of COST_ROUNDS medians of LATENCY_ROUN
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +22,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench.encoders.retrieval import Vectors, class_scores, edited_pictures, found_again
+from bench.encoders import packs
+from bench.encoders.criterion import criterion, losses_against
+from bench.encoders.packs import SHARED, Encode, Encoded, Pack
+from bench.encoders.retrieval import Vectors
 from bench.environment import write_result
-from service.encoder.alterations import ALTERATIONS, Picture
+from service.encoder.alterations import Picture
 from service.encoder.builtin.build import build_files
 from service.encoder.builtin.graph import Precision
 from service.encoder.builtin.weights import read_weights
@@ -36,62 +37,61 @@ from service.encoder.preprocess import to_tensor
 from service.encoder.registry import BUILTIN_FOLDER
 from service.encoder.session import EncoderSession
 
-SHARED = Path(__file__).parents[3] / "shared"
-EARLIER_FOLDER = BUILTIN_FOLDER.parent / "earlier" / "builtin-1"
+EARLIER = BUILTIN_FOLDER.parent / "earlier"
 COST_ROUNDS, LATENCY_ROUNDS, BATCHES, THREADS = 3, 30, (1, 8), (1, 2)
 PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")
 EMPHASES = ({"colour": 0.0}, {"colour": 4.0}, {"colour": 20.0}, {"shape": 0.0})
-
-
-@dataclass(frozen=True)
-class Contender:
-    """An encoder that computes vectors of pictures."""
-
-    name: str
-    encode: Callable[[list[Picture]], Vectors]
+PRESENT, BEFORE, REFERENCE = "built-in", "built-in, version 2", "MobileNetV2 (ImageNet)"
+Quality = dict[str, dict[str, dict[str, float]]]  # by encoder, pack and figure
 
 
 def main() -> None:
     """Measures, prints a table, writes bench/results/encoder.json."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--limit", type=int, default=0, help="take so many photographs only")
-    options = parser.parse_args()
+    parser.add_argument("--limit", type=int, default=0, help="take so many photographs of a pack, and forms, only")
+    limit = parser.parse_args().limit
     cv2.setNumThreads(1)
-    pictures, labels = photographs(options.limit)
-    chosen, copies = edited_pictures(pictures)
+    chosen = [packs.with_copies(packs.clothing(limit)), packs.with_copies(packs.grocery(limit)),
+              packs.drawn(limit or packs.FORMS)]  # fmt: skip
+    quality: Quality = {}
     with tempfile.TemporaryDirectory() as folder:
         models = model_folders(Path(folder))
-        contenders = [Contender("Lab histogram", histograms), *(_of_model(n, f) for n, f in models.items())]
-        made = {c.name: _vectors(c, pictures, copies) for c in contenders}
-        made |= parts_of_builtin(made["built-in"])
-        quality = {name: scores(*vectors, labels, chosen) for name, vectors in made.items()}
+        encoders = {"Lab histogram": histograms} | {n: encoder_of(f) for n, f in models.items() if "weights" not in n}
+        for name, encode in encoders.items():
+            made = {p.name: packs.encoded(p, _tracked(f"{name}, {p.name}", encode)) for p in chosen}
+            quality[name] = _measured(chosen, made)
+            if name == PRESENT:
+                vectors = made["clothing"].whole
+                quality |= {part: _measured(chosen, parted) for part, parted in parts_of_builtin(made).items()}
+        stored = {n: _precision(encoder_of(f), chosen) for n, f in models.items() if "weights" in n}
         rounds = [{name: costs(path) for name, path in models.items()} for _ in range(COST_ROUNDS)]
         cost = {name: _median_of([r[name] for r in rounds]) for name in models}
-    result = {"pictures": len(pictures), "quality": quality, "cost": cost, "emphasis": emphasis(made["built-in"][0])}
-    _print(quality, cost)
+    criteria = {name: round(criterion(found, quality[REFERENCE]), 2) for name, found in quality.items()}
+    result = {
+        "pictures": {p.name: len(p.pictures) for p in chosen}, "quality": quality, "criterion": criteria,
+        "below version 2": losses_against(quality[PRESENT], quality[BEFORE]), "precision": stored, "cost": cost,
+        "emphasis": emphasis(vectors),
+    }  # fmt: skip
+    _print(quality, criteria, cost)
     print(write_result("encoder", result))
 
 
 def photographs(limit: int) -> tuple[list[Picture], NDArray[np.str_]]:
-    """The photographs, RGB, and their classes. `limit` selects an even subset."""
-    folder = SHARED / "data" / "clothing"
-    with (folder / "labels.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    rows = rows[:: max(1, len(rows) // limit)] if limit else rows
-    read = [cv2.imread(str(folder / row["file"]), cv2.IMREAD_COLOR) for row in rows]
-    return [p[:, :, ::-1] for p in read], np.array([row["label"] for row in rows])  # type: ignore[index, misc]
+    """The photographs of clothing, RGB, and their classes. `limit` selects an even subset."""
+    pack = packs.clothing(limit)
+    return pack.pictures, pack.labels
 
 
 def model_folders(folder: Path) -> dict[str, Path]:
     """Encoders by name, each a folder with a model and its manifest."""
-    found = {"built-in": BUILTIN_FOLDER, "built-in, version 1": EARLIER_FOLDER}
+    found = {PRESENT: BUILTIN_FOLDER, BEFORE: EARLIER / "builtin-2", "built-in, version 1": EARLIER / "builtin-1"}
     for precision in PRECISIONS:
         target = folder / precision
         target.mkdir()
         for name, content in build_files(read_weights(), precision).items():
             (target / name).write_bytes(content)
         found[f"built-in, weights in {precision}"] = target
-    return found | {"MobileNetV2 (ImageNet)": mobilenet_folder(folder)}
+    return found | {REFERENCE: mobilenet_folder(folder)}
 
 
 def mobilenet_folder(folder: Path) -> Path:
@@ -124,54 +124,57 @@ def histograms(pictures: list[Picture]) -> Vectors:
     return np.array(made, np.float32)
 
 
-def _of_model(name: str, folder: Path) -> Contender:
+def encoder_of(folder: Path) -> Encode:
+    """Computes vectors of pictures, on one core."""
     manifest = read_manifest(folder)
-    session = EncoderSession(folder, manifest, 2)
+    session = EncoderSession(folder, manifest, 1)
 
     def encode(pictures: list[Picture]) -> Vectors:
         starts = range(0, len(pictures), 16)
         return np.concatenate([picture_vectors(session, _tensors(pictures[i : i + 16], manifest)) for i in starts])
 
-    return Contender(name, encode)
+    return encode
 
 
 def _tensors(pictures: list[Picture], manifest: Manifest) -> NDArray[np.generic]:
     return np.stack([to_tensor(p, manifest.input) for p in pictures])
 
 
-def _vectors(
-    contender: Contender, pictures: list[Picture], copies: dict[str, list[Picture]]
-) -> tuple[Vectors, dict[str, Vectors]]:
-    console = Console(stderr=True)
-    done = track(copies.items(), contender.name, console=console, transient=True)
-    return contender.encode(pictures), {edit: contender.encode(made) for edit, made in done}
+def _tracked(title: str, encode: Encode) -> Encode:
+    """The same, with a bar."""
+
+    def encode_some(pictures: list[Picture]) -> Vectors:
+        starts = range(0, len(pictures), 64)
+        bar = track(starts, title, console=Console(stderr=True), transient=True)
+        return np.concatenate([encode(pictures[i : i + 64]) for i in bar])
+
+    return encode_some
 
 
-def parts_of_builtin(
-    whole: tuple[Vectors, dict[str, Vectors]],
-) -> dict[str, tuple[Vectors, dict[str, Vectors]]]:
-    """Stage A (without the trained head) and stage B (the head alone): ranges of the same vectors."""
-    colour, shape = (b.size for b in read_manifest(BUILTIN_FOLDER).output.blocks)
-    head = read_weights().head.dimension
+def parts_of_builtin(made: dict[str, Encoded]) -> dict[str, dict[str, Encoded]]:
+    """The vectors of each part alone, and of both parts of the shape block."""
+    colour, instance, _ = read_weights().part_sizes
     ranges = {
-        "stage A alone (closed form)": slice(0, colour + shape - head),
-        "stage B alone (trained head)": slice(colour + shape - head, None),
-        "colour block alone": slice(0, colour),
-        "shape block alone": slice(colour, None),
+        "colour part alone": slice(0, colour), "instance part alone": slice(colour, colour + instance),
+        "family part alone": slice(colour + instance, None), "without colour": slice(colour, None),
+        "without instance": np.r_[:colour, colour + instance : made["drawn"].whole.shape[1]],
+        "without family": slice(0, colour + instance),
+    }  # fmt: skip
+    return {
+        name: {pack: vectors.weighted(lambda v, r=places: _unit(v[:, r])) for pack, vectors in made.items()}  # type: ignore[misc]
+        for name, places in ranges.items()
     }
-    return {n: (_unit(whole[0][:, r]), {e: _unit(v[:, r]) for e, v in whole[1].items()}) for n, r in ranges.items()}
 
 
-def scores(
-    originals: Vectors, copies: dict[str, Vectors], labels: NDArray[np.str_], chosen: NDArray[np.int64]
-) -> dict[str, Any]:
-    """Class retrieval, every edit, and the mean of R@1, mAP@10 and the mean edit."""
-    by_class = class_scores(originals, labels)
-    edits = {edit: found_again(copies[edit], originals, chosen) for edit in ALTERATIONS}
-    near = statistics.fmean(edits.values())
-    mean = (by_class["R@1"] + by_class["mAP@10"] + near) / 3
-    figures = {**by_class, "near_duplicates": near, "mean": mean}
-    return {"dimension": originals.shape[1], **_rounded(figures), "edits": _rounded(edits)}
+def _measured(chosen: list[Pack], made: dict[str, Encoded]) -> dict[str, dict[str, float]]:
+    return {
+        p.name: {"numbers": made[p.name].whole.shape[1], **_rounded(packs.measured(p, made[p.name]))} for p in chosen
+    }
+
+
+def _precision(encode: Encode, chosen: list[Pack]) -> dict[str, dict[str, float]]:
+    """The figures without copies."""
+    return {p.name: _rounded(packs.measured(p, Encoded(encode(p.pictures), {}))) for p in chosen}
 
 
 def costs(folder: Path) -> dict[str, Any]:
@@ -235,14 +238,15 @@ def _rounded(figures: dict[str, float]) -> dict[str, float]:
     return {name: round(value, 1) for name, value in figures.items()}
 
 
-def _print(quality: dict[str, Any], cost: dict[str, Any]) -> None:
-    table = Table("encoder", "numbers", "R@1", "mAP@10", "near-dup.", "mean", "ms, 1 thread", "MB")
+def _print(quality: Quality, criteria: dict[str, float], cost: dict[str, Any]) -> None:
+    columns = {f"{p} {f}": (p, f) for p in ("clothing", "grocery") for f in ("R@1", "mAP@10", "copies", "worst edit")}
+    columns["drawn R@1"] = ("drawn", "R@1")
+    table = Table("encoder", "numbers", *columns, "criterion", "ms, 1 thread", "MB")
     for name, q in quality.items():
         c = cost.get(name, {})
-        ms, size = c.get("threads_1_batch_1_ms", ""), c.get("megabytes", "")
-        figures = (q["dimension"], q["R@1"], q["mAP@10"], q["near_duplicates"], q["mean"], ms, size)
-        table.add_row(name, *(str(f) for f in figures))
-    Console().print(table)
+        figures = [q["drawn"]["numbers"], *(q[p][f] for p, f in columns.values()), criteria[name]]
+        table.add_row(name, *map(str, figures), *(str(c.get(k, "")) for k in ("threads_1_batch_1_ms", "megabytes")))
+    Console(width=200).print(table)
 
 
 if __name__ == "__main__":

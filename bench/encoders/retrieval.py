@@ -19,9 +19,22 @@ def class_scores(vectors: Vectors, labels: NDArray[np.str_], k: int = 10) -> dic
     """
     likeness = vectors @ vectors.T
     np.fill_diagonal(likeness, -9)
+    return _scores(likeness, labels, labels, np.array([(labels == label).sum() - 1 for label in labels]), k)
+
+
+def shop_scores(
+    queries: Vectors, catalogue: Vectors, wanted: NDArray[np.str_], labels: NDArray[np.str_], k: int = 10
+) -> dict[str, float]:
+    """As `class_scores`, of photographs against the pictures of a catalogue."""
+    relevant = np.array([(labels == label).sum() for label in wanted])
+    return _scores(queries @ catalogue.T, wanted, labels, relevant, k)
+
+
+def _scores(
+    likeness: Vectors, wanted: NDArray[np.str_], labels: NDArray[np.str_], relevant: NDArray[np.int64], k: int
+) -> dict[str, float]:
     nearest = np.argsort(-likeness, axis=1)[:, :k]
-    right = (labels[nearest] == labels[:, None]).astype(float)
-    relevant = np.array([(labels == label).sum() - 1 for label in labels])
+    right = (labels[nearest] == wanted[:, None]).astype(float)
     asked = relevant > 0
     precision = right.cumsum(1) / np.arange(1, k + 1)
     average = (precision * right).sum(1) / np.minimum(np.maximum(relevant, 1), k)
@@ -32,10 +45,12 @@ def class_scores(vectors: Vectors, labels: NDArray[np.str_], k: int = 10) -> dic
     }
 
 
-def edited_pictures(pictures: list[Picture]) -> tuple[NDArray[np.int64], dict[str, list[Picture]]]:
-    """EDITED_PICTURES pictures, drawn once, and their copies by edit."""
+def edited_pictures(
+    pictures: list[Picture], count: int = EDITED_PICTURES
+) -> tuple[NDArray[np.int64], dict[str, list[Picture]]]:
+    """So many pictures, drawn once, and their copies by edit."""
     rng = np.random.default_rng(_SEED)
-    chosen = rng.permutation(len(pictures))[:EDITED_PICTURES]
+    chosen = rng.permutation(len(pictures))[:count]
     return chosen, {name: [edit(pictures[i], rng) for i in chosen] for name, edit in ALTERATIONS.items()}
 
 

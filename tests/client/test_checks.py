@@ -199,7 +199,7 @@ async def test_the_client_to_await_refuses_the_same(server: Server) -> None:
 def test_in_an_import_a_record_that_cannot_be_sent_fails_alone_and_in_its_place(client: Client) -> None:
     client.create_collection("c")
     bad: dict[int, Any] = {0: {"x": None}, 3: {"x": {"a": 1}}, 4: {"x": [1]}, 69: {"x": float("nan")}}
-    records = (NewRecord(str(n), vector=[1.0] * 448, attributes=bad.get(n, {})) for n in range(70))
+    records = (NewRecord(str(n), vector=[1.0] * 384, attributes=bad.get(n, {})) for n in range(70))
     results = list(client.import_records("c", records))
     assert [r.record_id for r in results] == [str(n) for n in range(70)]
     assert {int(r.record_id) for r in results if r.error is not None} == set(bad)
@@ -213,7 +213,7 @@ def test_what_the_source_of_an_import_raises_comes_out_as_it_is(client: Client) 
     client.create_collection("c")
 
     def records() -> Iterator[NewRecord]:
-        yield NewRecord("1", vector=[1.0] * 448)
+        yield NewRecord("1", vector=[1.0] * 384)
         raise ZeroDivisionError("in the shop's own code")
 
     seen = []

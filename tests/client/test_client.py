@@ -76,7 +76,7 @@ def test_emphasis_slides_a_search_between_colour_and_shape(client: Client) -> No
 
 def test_a_catalogue_through_the_whole_client(client: Client) -> None:
     made = client.create_collection("shoes", description="All shoes")
-    assert (made.encoder_id, made.dimension, made.record_count) == ("builtin", 448, 0)
+    assert (made.encoder_id, made.dimension, made.record_count) == ("builtin", 384, 0)
     attributes: dict[str, AttributeValue] = {"color": "red", "price": 39.5, "sale": True, "tags": ["new", "gift"]}
     record = NewRecord("1", image=png(1), product_id="p1", attributes=attributes, region=Region(0, 0, 1, 0.5))
     assert [r.outcome for r in client.insert("shoes", [record])] == ["created"]
@@ -118,7 +118,7 @@ def test_one_time_calls_store_nothing(client: Client) -> None:
     colours = ["red", "blue"]
     client.insert("c", [NewRecord(str(n), image=png(n), attributes={"color": colours[n % 2]}) for n in range(6)])
     encoded = client.encode([png(1), b"nonsense"])
-    assert len(encoded[0].vector) == 448 * 4
+    assert len(encoded[0].vector) == 384 * 4
     assert encoded[1].error is not None
     assert client.search("c", Term(vector=encoded[0].vector), k=1).hits[0].record_id == "1"
     ranked = client.rank(png(3), [png(9), png(3), b"nonsense"])

@@ -121,7 +121,7 @@ def write_and_search(client: Client) -> None:
     client.encode([png(50)])
     client.rank(png(1), [png(2), png(3)])
     client.create_collection("vectors")
-    vectors = [NewRecord(f"v{i}", vector=[float((i * j) % 7) + 0.1 for j in range(448)]) for i in range(120)]
+    vectors = [NewRecord(f"v{i}", vector=[float((i * j) % 7) + 0.1 for j in range(384)]) for i in range(120)]
     assert all(r.error is None for r in client.import_records("vectors", vectors))
     client.insert("vectors", vectors[:100])
     assert len(list(client.records("vectors", include_vectors=True))) == 120

@@ -66,7 +66,7 @@ def test_a_model_that_is_better_on_pictures_held_out_is_published_and_serves_its
     assert last.card["after"]["mAP@10"] > last.card["before"]["mAP@10"] + 0.05
     assert last.card["gain_at_least"] > 0
     (model,) = client.list_models()
-    assert (model.encoder_id, model.base_encoder_id, model.dimension) == ("own-clothes", "builtin", 448)
+    assert (model.encoder_id, model.base_encoder_id, model.dimension) == ("own-clothes", "builtin", 384)
     with server.registry() as registry:
         uid = registry.tenant(tenant_name).uid
     assert model.license == f"of tenant {uid}"

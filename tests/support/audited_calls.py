@@ -37,7 +37,7 @@ from service.training.store import TrainingStore
 from tests.support.data.pictures import png
 from tests.support.servers.server import Server
 
-DIMENSION = 448
+DIMENSION = 384
 COPY = "ENCRYPTED_COPY"
 _MANIFEST = Path(builtin.__file__).with_name("encoder.json")
 _MODULES = (

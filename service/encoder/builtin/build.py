@@ -18,18 +18,18 @@ import numpy as np
 import onnx
 
 from service.encoder.builtin.assemble import OUTPUT, Shares, encoder_model
-from service.encoder.builtin.fit import closed_form
-from service.encoder.builtin.formula import INPUT, prepared
+from service.encoder.builtin.features import INPUT, prepared
+from service.encoder.builtin.fit import Amounts, fit_codebook, fit_projections
 from service.encoder.builtin.generator.pairs import draw_pair
 from service.encoder.builtin.graph import Precision
-from service.encoder.builtin.weights import Weights, read_weights, write_closed_form
+from service.encoder.builtin.weights import PROJECTIONS, Weights, read_weights
 from service.encoder.manifest import MANIFEST_NAME, Manifest, ScoreSpec
 from service.encoder.session import load_model
 
-VERSION = "2"
+VERSION = "3"
 MODEL_NAME = "encoder.onnx"
-SHARES = Shares(colour=0.13, shape=0.37, head=0.5)
-SCORE = ScoreSpec(midpoint=0.3, width=0.07, near_duplicate_distance=0.12)  # calibration.py measures it
+SHARES = Shares(colour=0.18, instance=0.52, family=0.3)
+SCORE = ScoreSpec(midpoint=0.26, width=0.07, near_duplicate_distance=0.1)  # calibration.py measures it
 PRECISION: Precision = "int8"
 TOLERANCE = 0.01  # largest difference of a cosine between this build and another
 FOLDER = Path(__file__).parent
@@ -39,7 +39,8 @@ _VERIFY_FROM = 1 << 41  # numbers of the pictures that builds are compared on
 def build_files(weights: Weights, precision: Precision = PRECISION) -> dict[str, bytes]:
     """The files of the encoder by name."""
     model = encoder_model(weights, SHARES, precision).SerializeToString(deterministic=True)
-    colour, shape = weights.block_sizes
+    colour, instance, family = weights.part_sizes
+    shape = instance + family
     manifest = Manifest.model_validate(
         {
             "id": "builtin",
@@ -54,7 +55,7 @@ def build_files(weights: Weights, precision: Precision = PRECISION) -> dict[str,
                 "dimension": colour + shape,
                 "blocks": [
                     {"name": "colour", "size": colour, "share": SHARES.colour},
-                    {"name": "shape", "size": shape, "share": round(SHARES.shape + SHARES.head, 6)},
+                    {"name": "shape", "size": shape, "share": round(SHARES.instance + SHARES.family, 6)},
                 ],
             },
             "score": SCORE.model_dump(),
@@ -109,7 +110,7 @@ def main(arguments: list[str]) -> int:
     if "--verify" in arguments:
         return _verify()
     if "--assemble" not in arguments:
-        write_closed_form(*closed_form())
+        fit_projections(Amounts(), fit_codebook()).save(PROJECTIONS)
     for name, content in build_files(read_weights()).items():
         (FOLDER / name).write_bytes(content)
         print(f"{name}: {len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
@@ -118,8 +119,9 @@ def main(arguments: list[str]) -> int:
 
 def _verify() -> int:
     committed = (FOLDER / MODEL_NAME).read_bytes()
-    colour, shape = (p.rounded() for p in closed_form())
-    built = build_files(replace(read_weights(), colour=colour, shape=shape))[MODEL_NAME]
+    weights = read_weights()
+    again = fit_projections(Amounts(), weights.projections.codebook)
+    built = build_files(replace(weights, projections=again))[MODEL_NAME]
     difference = largest_difference(committed, built)
     print(f"same bytes: {committed == built}; largest difference of a cosine: {difference:.5f} (allowed: {TOLERANCE})")
     return 0 if difference <= TOLERANCE else 1

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
-from service.encoder.builtin.formula import INPUT, prepared
+from service.encoder.builtin.features import INPUT, prepared
 from service.encoder.builtin.generator.grounds import any_ground
 from service.encoder.builtin.generator.objects import KINDS, Thing, draw
 from service.encoder.builtin.generator.pairs import PICTURE_SIDE
@@ -54,7 +54,7 @@ def _with_copy(kind: int, number: int) -> tuple[Pixels, Pixels]:
 
 def main() -> int:
     """Measures and prints. Returns the exit code."""
-    copies, strangers = measured(16)
+    copies, strangers = measured(6)
     for name, values in (("copies", copies), ("strangers", strangers)):
         quantiles = {q: round(float(np.quantile(values, q)), 3) for q in (0.001, 0.01, 0.1, 0.5, 0.75, 0.9, 0.99)}
         print(name, quantiles)

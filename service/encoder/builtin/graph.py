@@ -79,12 +79,21 @@ class Graph:
 
     def split_batch(self, value: str) -> tuple[str, str]:
         """The two halves of the batch axis."""
-        self._nodes.append(helper.make_node("Split", [value], ["first_half", "second_half"], axis=0, num_outputs=2))
-        return "first_half", "second_half"
+        halves = [f"half{len(self._nodes)}{side}" for side in "ab"]
+        self._nodes.append(helper.make_node("Split", [value], halves, axis=0, num_outputs=2))
+        return halves[0], halves[1]
 
     def average_pool(self, value: str, factor: int) -> str:
         """Means over squares of `factor` pixels."""
         return self.op("AveragePool", [value], kernel_shape=[factor, factor], strides=[factor, factor])
+
+    def windows(self, value: str, size: int, step: int) -> str:
+        """Means over overlapping squares of `size` pixels."""
+        return self.op("AveragePool", [value], kernel_shape=[size, size], strides=[step, step])
+
+    def mean(self, value: str) -> str:
+        """Means of each channel: [n, c, h, w] to [n, c]."""
+        return self.flat(self.op("GlobalAveragePool", [value]))
 
     def scaled(self, value: str, factor: float) -> str:
         """Multiplies a value by a number."""

@@ -23,10 +23,6 @@ class Projection:
     mean: Floats
     matrix: Floats
 
-    def rounded(self) -> Projection:
-        """Rounded to half precision, as stored."""
-        return Projection(*(a.astype(np.float16).astype(np.float32) for a in (self.mean, self.matrix)))
-
     def apply(self, features: Floats) -> Floats:
         """Projects (n, features) to unit vectors (n, dimension)."""
         projected = (features - self.mean) @ self.matrix

@@ -56,7 +56,7 @@ async def health(target: str) -> int:
 def works(client: Client, collection: str) -> None:
     """A tenant reads and writes, by call and by stream."""
     done = list(
-        client.import_records(collection, [NewRecord(str(n), vector=bytes([0, 0, 128, 63] * 448)) for n in range(3)])
+        client.import_records(collection, [NewRecord(str(n), vector=bytes([0, 0, 128, 63] * 384)) for n in range(3)])
     )
     assert [r.error for r in done] == [None] * 3
     assert client.count_records(collection) == 3
@@ -138,7 +138,7 @@ async def test_a_stream_whose_messages_stop_is_ended_and_what_it_sent_stays(impa
         async with connections(impatient.target, 1) as (channel,):
             stream = channel.stream_stream(IMPORT)(metadata=bearer(key))
             request = pb.ImportRecordsRequest(collection="c")
-            request.records.add(record_id="1", vector=bytes([0, 0, 128, 63] * 448))
+            request.records.add(record_id="1", vector=bytes([0, 0, 128, 63] * 384))
             await stream.write(request.SerializeToString())
             assert await stream.read()
             assert (await refusal(stream))[1] == "MESSAGE_LATE"
@@ -188,7 +188,7 @@ LARGE = {f"a{n}": "x" * 1000 for n in range(60)}  # 60 KB in each record
 def with_large_records(client: Client, count: int, name: str = "large") -> None:
     """A collection of valid records with large attributes."""
     client.create_collection(name)
-    vector = bytes([0, 0, 128, 63] * 448)
+    vector = bytes([0, 0, 128, 63] * 384)
     records = [NewRecord(str(n), vector=vector, attributes=LARGE) for n in range(count)]
     assert [r.error for r in client.import_records(name, records)] == [None] * count
 

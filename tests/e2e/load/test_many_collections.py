@@ -21,7 +21,7 @@ from tests.support.servers.server import Server, start_server
 
 _COLLECTIONS, _TENANTS, _SEARCHES = 10_000, 10, 1_000
 _FEW_FILES = 4096  # as many systems allow a service, of which half are for collections: room for about 700
-_DIM = 448
+_DIM = 384
 
 
 @pytest.mark.long

@@ -106,7 +106,7 @@ def test_a_stream_ends_soon_after_its_key_was_revoked(server: Server, tenant_nam
     key = server.key(tenant_name)
     with server.client(key) as owner:
         owner.create_collection("c")
-        results = owner.import_records("c", (NewRecord(str(n), vector=[1.0] * 448) for n in itertools.count()))
+        results = owner.import_records("c", (NewRecord(str(n), vector=[1.0] * 384) for n in itertools.count()))
         assert next(results).error is None
         server.revoke(tenant_name, key)
         with pytest.raises(Unauthenticated) as caught:

@@ -31,7 +31,7 @@ def write(client: Client, first: int, count: int, vectors: np.ndarray) -> None:
 def test_a_stop_with_a_thousand_changed_collections_ends_in_time(
     tmp_path: Path, report_faults: Callable[[FaultResult], None]
 ) -> None:
-    vectors = np.random.default_rng(1).standard_normal((_OLD + _NEW, 448)).astype("<f4")
+    vectors = np.random.default_rng(1).standard_normal((_OLD + _NEW, 384)).astype("<f4")
     server = start_server(tmp_path, anew=True)
     key = server.key("acme")
     took = []

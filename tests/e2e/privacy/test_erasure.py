@@ -18,7 +18,7 @@ from tests.support.servers.server import Server, start_server
 from tests.support.servers.shell import Shell
 from tests.support.servers.shop import FETCHING, Shop
 
-DIMENSION = 448
+DIMENSION = 384
 
 
 def searched(server: Server, tenant: str, evidence: Evidence) -> FoundTrace:

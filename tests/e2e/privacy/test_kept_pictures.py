@@ -249,7 +249,7 @@ def test_the_url_of_an_erased_record_is_nowhere(tmp_path: Path, shop: Shop) -> N
             results = client.insert(name, [NewRecord(f"record-{n}", url=u) for n, u in enumerate(urls)])
             assert all(r.error is None for r in results)
         client.create_snapshot("urls")
-        gone = Evidence(urls[:3], np.empty((0, 448), np.float32))
+        gone = Evidence(urls[:3], np.empty((0, 384), np.float32))
         assert found_in(server, gone)
         for name in ("urls", "copies"):
             client.erase_records(name, record_ids=[f"record-{n}" for n in range(3)])

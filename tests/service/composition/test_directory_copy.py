@@ -43,7 +43,7 @@ class Writer(threading.Thread):
                 self.began.set()
 
     def _write(self, client: Client, number: int) -> None:
-        vector = bytes([number % 256, 1, 0, 63]) * 448
+        vector = bytes([number % 256, 1, 0, 63]) * 384
         client.insert("shoes", [NewRecord(f"n{number:06d}", vector=vector, attributes={"number": number})])
         client.delete_records("shoes", [f"n{number - 100:06d}"], force=True)
         if number % 20 == 0:

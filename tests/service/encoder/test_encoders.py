@@ -33,7 +33,7 @@ def test_vectors_are_normalised_and_do_not_depend_on_the_batch() -> None:
     pictures = [encode(noise(n)) for n in range(9)]
     together = embed(builtin(), "builtin", pictures)
     alone = np.concatenate([embed(builtin(), "builtin", [p]) for p in pictures[:3]])
-    assert together.shape == (9, 448)
+    assert together.shape == (9, 384)
     assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
     assert np.allclose(together[:3], alone, atol=1e-5)
 
@@ -103,7 +103,7 @@ def block(name: str, size: int, share: float) -> dict[str, object]:
             "must be unique",
         ),
         ({"output": {"name": "embedding", "dimension": 5, "blocks": [block("A b", 5, 1.0)]}}, "output.blocks.0.name"),
-        ({"output": {"name": "nothing", "dimension": 448}}, "no output 'nothing'"),
+        ({"output": {"name": "nothing", "dimension": 384}}, "no output 'nothing'"),
         ({"input": {"name": "wrong", "size": [96, 96]}}, "no input 'wrong'"),
     ],
 )

@@ -1,6 +1,6 @@
 """Draws a sample sheet of the training pictures: `make encoder-samples`.
 
-python -m service.encoder.builtin.generator FILE.png    pairs of objects, of families and of scenes, and every kind
+python -m service.encoder.builtin.generator FILE.png    pairs of each relation, and every kind
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.encoder.builtin.generator.objects import KINDS, Thing, draw
-from service.encoder.builtin.generator.pairs import PICTURE_SIDE, Relation, draw_pair
+from service.encoder.builtin.generator.pairs import PICTURE_SIDE, RELATIONS, draw_pair
 
 _COLUMNS, _ROWS = 14, 2
 Pixels = NDArray[np.uint8]
@@ -21,9 +21,8 @@ Pixels = NDArray[np.uint8]
 
 def sheet() -> Pixels:
     """Rows of pairs, then one picture of each kind on white: uint8 (height, width, 3) RGB."""
-    relations: tuple[Relation, ...] = ("object", "family", "scene")
     rows = []
-    for relation in relations:
+    for relation in RELATIONS:
         for row in range(_ROWS):
             pairs = [draw_pair(row * _COLUMNS + n, relation) for n in range(_COLUMNS)]
             rows.append(np.hstack([np.vstack([p.first, p.second]) for p in pairs]))
@@ -47,7 +46,7 @@ def main(arguments: list[str]) -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(target), sheet()[:, :, ::-1])
     print(
-        f"{target}: above, pairs of one object, of a family, of a scene; below, one of each of the {len(KINDS)} kinds"
+        f"{target}: above, pairs of one object, of a family, of a scene, of copies, of a shop; below, one of each of the {len(KINDS)} kinds"
     )
     return 0
 

@@ -13,6 +13,7 @@ from service.encoder.builtin.generator import (
     electronics,
     furniture,
     garments,
+    groceries,
     kitchen,
     packages,
     toys,
@@ -25,7 +26,7 @@ from service.encoder.builtin.generator.parts import Kind, Part, Role, Span
 Rng = np.random.Generator
 KINDS: tuple[Kind, ...] = (
     *garments.KINDS, *accessories.KINDS, *kitchen.KINDS, *furniture.KINDS, *electronics.KINDS, *packages.KINDS,
-    *toys.KINDS,
+    *toys.KINDS, *groceries.KINDS,
 )  # fmt: skip
 LAYER_SIDE = 160
 _REACH = 0.94  # how far outlines extend towards the edge of the layer
@@ -63,7 +64,7 @@ def any_thing(rng: Rng, goods: float = 0.6) -> Thing:
 def draw(thing: Thing) -> Picture:
     """The thing without a background: float32 (LAYER_SIDE, LAYER_SIDE, 4), RGB and opacity, in 0..1."""
     rng = np.random.default_rng(thing.material_seed)
-    parts = _bent(_parts(thing), rng)
+    parts = bent(parts_of(thing), rng)
     stuff = materials(rng, LAYER_SIDE)
     if rng.random() < 0.35:
         stuff["main"] = np.array(stuff["main"])
@@ -76,7 +77,8 @@ def draw(thing: Thing) -> Picture:
     return np.clip(layer, 0, 1)
 
 
-def _parts(thing: Thing) -> list[Part]:
+def parts_of(thing: Thing) -> list[Part]:
+    """The outlines of a thing, from back to front."""
     shape = np.random.default_rng(thing.shape_seed)
     if thing.kind >= 0:
         return KINDS[thing.kind](_span(shape, thing))
@@ -119,7 +121,7 @@ def _assembly(rng: Rng) -> list[Part]:
     return parts
 
 
-def _bent(parts: list[Part], rng: Rng) -> list[Part]:
+def bent(parts: list[Part], rng: Rng) -> list[Part]:
     """Displaces all outlines together, smoothly and slightly, because cloth never lies flat."""
     strength = rng.uniform(0, 0.06)
     waves = rng.normal(0, 2.5, (4, 2))

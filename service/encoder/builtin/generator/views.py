@@ -65,9 +65,7 @@ def edited(rng: Rng, pixels: Pixels) -> Pixels:
     """Simulates typical edits: crop, frame, stretch, rotate, cover, mirror. The size stays the same."""
     side = pixels.shape[0]
     if rng.random() < 0.35:
-        wide, high = (int(side * n) for n in rng.uniform(0.65, 1.0, 2))
-        x, y = int(rng.integers(0, side - wide + 1)), int(rng.integers(0, side - high + 1))
-        pixels = pixels[y : y + high, x : x + wide]
+        pixels = cropped(rng, pixels, 0.65)
     if rng.random() < 0.3:
         pixels = _turned(rng, pixels)
     if rng.random() < 0.2:
@@ -76,6 +74,14 @@ def edited(rng: Rng, pixels: Pixels) -> Pixels:
     if rng.random() < 0.25:
         _cover(rng, pixels)
     return pixels[:, ::-1].copy() if rng.random() < 0.2 else pixels
+
+
+def cropped(rng: Rng, pixels: Pixels, least: float) -> Pixels:
+    """A random part: between `least` and 1 of each side. A view of `pixels`."""
+    rows, columns = pixels.shape[:2]
+    wide, high = (int(length * n) for length, n in zip((columns, rows), rng.uniform(least, 1.0, 2), strict=True))
+    x, y = int(rng.integers(0, columns - wide + 1)), int(rng.integers(0, rows - high + 1))
+    return pixels[y : y + high, x : x + wide]
 
 
 def _turned(rng: Rng, pixels: Pixels) -> Pixels:

@@ -1,138 +1,259 @@
-"""The training loop, with a checkpoint after every epoch."""
+"""The training: pictures are drawn while the network learns from them. It saves its state and resumes from it."""
 
 from __future__ import annotations
 
+import copy
+import math
 import os
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
-from rich.progress import Progress
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
-from service.encoder.builtin.train.maps import MapPairs
-from service.encoder.builtin.train.network import Head, family_loss, instance_loss
-from service.encoder.builtin.train.reduction import Reduction
+from service.encoder.builtin.train.drawing import Drawing
+from service.encoder.builtin.train.filters import filter_some
+from service.encoder.builtin.train.losses import losses
+from service.encoder.builtin.train.network import Network, folded
+from service.encoder.builtin.train.parts import Amounts
+from service.encoder.builtin.train.plan import Plan, Shares, draw_plan
+from service.encoder.builtin.train.pools import Capacity, Pools
+from service.encoder.builtin.train.renderer import Renderer, renderer_for
+
+_PLANS = 8  # batches whose parameters are drawn at once on a GPU
+_RETURNED = 16  # finished views of every second step that become grounds
+_REPORT_STEPS, _WARM_STEPS, _FRESH_BATCHES = 100, 300, 40
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The hyperparameters."""
+    """The hyperparameters; the defaults are those of the committed weights.
 
-    channels: int = 128
-    dimension: int = 128
-    epochs: int = 24
-    objects_per_step: int = 384
-    families_per_step: int = 256
-    learning_rate: float = 2e-3
+    - `views`: how many views the network sees; `seconds`: an end that may come first, 0 for none.
+    - `filtered`: the share of views through a random filter; `exact`: the instance output need not see through it.
+    - `average`: how slowly the averaged weights, which are the result, follow.
+    - `least_couples`: of shapes that are drawn before the first step.
+    """
+
+    views: int = 40_000_000
+    seconds: float = 0.0
+    groups: int = 1280
+    learning_rate: float = 2.5e-3
     weight_decay: float = 0.05
-    temperature: float = 0.1
-    family_weight: float = 1.5
-    covered: float = 0.3  # share of the steps in which half of the pictures have a covered window
-    seed: int = 0
+    average: float = 0.999
+    filtered: float = 1 / 7
+    exact: bool = False
+    least_couples: int = 4096
+    shares: Shares = field(default_factory=Shares)
+    seed: int = 20261127
 
 
 @dataclass(frozen=True)
+class Work:
+    """The folder of the run, how often it saves, how many processes draw, and who is told how it goes."""
+
+    folder: Path
+    save_every: float
+    processes: int
+    amounts: Amounts
+    report: Callable[[str], None]
+
+    @property
+    def checkpoint(self) -> Path:
+        """The state from which a later run goes on."""
+        return self.folder / "checkpoint.pt"
+
+    def snapshot(self, views: int) -> Path:
+        """The averaged weights after so many views."""
+        return self.folder / f"network-{views // 1000:06d}k.npz"
+
+
 class Training:
-    """Pairs of objects and scenes, pairs of families, the reduction of their maps, and the recipe."""
+    """The network, its average, the optimiser, and how far it is."""
 
-    objects: MapPairs
-    families: MapPairs
-    reduction: Reduction
-    recipe: Recipe
+    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.device = recipe, device
+        self.network = Network().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        matrices = [p for p in self.network.parameters() if p.dim() > 1]
+        others = [p for p in self.network.parameters() if p.dim() <= 1]
+        groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self.optimiser = torch.optim.AdamW(groups, recipe.learning_rate, betas=(0.9, 0.99))
+        self.steps, self.views, self.seconds = 0, 0, 0.0
+        self.forward: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]] = self.network
+
+    @property
+    def progress(self) -> float:
+        """0 to 1."""
+        by_time = self.seconds / self.recipe.seconds if self.recipe.seconds else 0.0
+        return max(self.views / self.recipe.views, by_time)
+
+    def step(self, views: Tensor, plan: Plan, filtered: Tensor) -> float | None:
+        """One step. Returns the loss now and then. Raises ArithmeticError where it is not finite."""
+        warm = min(1.0, (self.steps + 1) / _WARM_STEPS)
+        rate = self.recipe.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress))) + 1e-6
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            vectors = self.forward(views)
+        loss = losses(vectors, plan, filtered, exact=self.recipe.exact).total
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimiser.step()
+        self._average()
+        self.steps, self.views = self.steps + 1, self.views + len(views)
+        if self.steps % _REPORT_STEPS and self.device.type == "cuda":
+            return None
+        value = float(loss.item())
+        if not math.isfinite(value):
+            raise ArithmeticError(f"the loss is not finite after {self.steps} steps")
+        return value
+
+    def save(self, path: Path) -> None:
+        """Writes all that a later run needs."""
+        partial = path.with_suffix(".partial")
+        parts = {"network": self.network, "average": self.average, "optimiser": self.optimiser}
+        state = {name: part.state_dict() for name, part in parts.items()}
+        done = {"steps": self.steps, "views": self.views, "seconds": self.seconds}
+        torch.save({**state, **done, "recipe": repr(self.recipe)}, partial)
+        os.replace(partial, path)
+
+    def restore(self, path: Path) -> None:
+        """Goes on from a saved state. Raises ValueError where that has another recipe."""
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state["recipe"] != repr(self.recipe):
+            raise ValueError(f"{path} belongs to another recipe; remove it or choose another folder")
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.steps, self.views, self.seconds = state["steps"], state["views"], state["seconds"]
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        weight = 1 - min(self.recipe.average, (self.steps + 1) / (self.steps + 10))
+        ours = [*self.average.parameters(), *_floats(self.average)]
+        torch._foreach_lerp_(ours, [*self.network.parameters(), *_floats(self.network)], weight)
 
 
-def train(training: Training, checkpoint: Path, stop_after: int, bar: Progress) -> Head | None:
-    """Trains on the GPU if there is one, and resumes from the checkpoint. Returns None if it stopped early."""
+class Views:
+    """Batches of rendered views, without end."""
+
+    def __init__(self, pools: Pools, recipe: Recipe, renderer: Renderer) -> None:
+        self._pools, self._recipe, self._renderer = pools, recipe, renderer
+        self._plans: list[Plan] = []
+        self._batch = 0
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Plan, Tensor]]:
+        return self
+
+    @torch.no_grad()
+    def __next__(self) -> tuple[Tensor, Plan, Tensor]:
+        """Views (3 g, 3, SIDE, SIDE), their plan, and which of them went through a random filter."""
+        on_gpu = self._pools.device.type == "cuda"
+        if not self._plans:
+            count = _PLANS if on_gpu else 1
+            self._plans = draw_plan(self._pools, count * self._recipe.groups, self._recipe.shares).batches(count)
+        plan = self._plans.pop()
+        self._batch += 1
+        seed = (self._batch * 2654435761 + self._recipe.seed) & 0x7FFFFFFF
+        rendered = self._renderer(self._pools, plan, seed)
+        views, filtered = filter_some(rendered if on_gpu else rendered.float(), self._recipe.filtered)
+        if self._batch % 2 == 0:
+            some = views[:: max(1, len(views) // _RETURNED)][:_RETURNED]
+            self._pools.add_grounds((some.float().permute(0, 2, 3, 1) * 255).to(torch.uint8))
+        return views.contiguous(memory_format=torch.channels_last), plan, filtered
+
+
+def train(recipe: Recipe, work: Work, stop_after: int = 0) -> Path | None:
+    """Trains, and goes on from the folder's checkpoint. Returns the file of the weights, or None where it stopped after
+    `stop_after` views. Raises ValueError where the checkpoint has another recipe."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    recipe = training.recipe
-    torch.manual_seed(recipe.seed)
-    head = Head(recipe.channels, recipe.dimension).to(device)
-    optimiser = torch.optim.AdamW(head.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    per_epoch = max(1, len(training.objects.kinds) // recipe.objects_per_step)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.learning_rate, total_steps=recipe.epochs * per_epoch + 1, pct_start=0.15
-    )
-    parts = {"head": head, "optimiser": optimiser, "schedule": schedule}
-    done = _restored(checkpoint, parts, recipe)
-    task = bar.add_task(f"training on {device}", total=recipe.epochs * per_epoch, completed=done * per_epoch)
-    batches = Batches(training, device)
-    for epoch in range(done, min(stop_after, recipe.epochs)):
-        losses = []
-        head.train()
-        for fine, coarse, kinds in batches.epoch(epoch, per_epoch):
-            loss = _loss(F.normalize(head(fine, coarse), dim=1), kinds, recipe)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            losses.append(loss.item())
-            bar.advance(task)
-        bar.console.print(f"epoch {epoch + 1}: loss {np.mean(losses):.3f}")
-        _keep(checkpoint, parts, recipe, epoch + 1)
-    return head if stop_after >= recipe.epochs else None
+    holder: list[Pools] = []
+    drawing = Drawing(lambda parts: holder[0].add(parts), work.processes, work.amounts, recipe.seed)
+    try:
+        holder.append(Pools(Capacity.fitting(device), device))
+        training = Training(recipe, device)
+        if work.checkpoint.exists():
+            training.restore(work.checkpoint)
+        drawing.start()
+        views = Views(holder[0], recipe, renderer_for(device))
+        _wait_for_parts(holder[0], recipe)
+        work.report(f"drawn {holder[0].filled}")
+        if device.type == "cuda":
+            _compile(training, views, drawing, work)
+        _learn(training, views, work, stop_after or recipe.views)
+        if training.progress < 1:
+            return None
+        return _finished(training, views, work)
+    finally:
+        drawing.close()
 
 
-class Batches:
-    """Random batches on a device: object pairs, then family pairs; mirrored and covered at random."""
-
-    def __init__(self, training: Training, device: torch.device) -> None:
-        self._objects, self._families, self._recipe = training.objects, training.families, training.recipe
-        self._device = device
-        parts = (training.reduction.fine, training.reduction.coarse)
-        self._parities = [torch.tensor(c.parity, device=device)[:, None, None] for c in parts]
-
-    def epoch(self, epoch: int, steps: int):  # type: ignore[no-untyped-def]
-        """Yields (fine, coarse, kinds of the family pairs); rows: first objects, second ones, first family members,
-        second ones."""
-        recipe = self._recipe
-        rng = np.random.default_rng([recipe.seed, epoch])
-        order = rng.permutation(len(self._objects.kinds))
-        for step in range(steps):
-            objects = np.sort(order[step * recipe.objects_per_step : (step + 1) * recipe.objects_per_step])
-            families = np.sort(rng.integers(0, len(self._families.kinds), recipe.families_per_step))
-            maps = [self._rows(name, objects, families) for name in ("fine", "coarse")]
-            if rng.random() < 0.5:
-                maps = [(m * p).flip(-1) for m, p in zip(maps, self._parities, strict=True)]
-            if rng.random() < recipe.covered:
-                self._cover(rng, maps)
-            yield *maps, torch.from_numpy(self._families.kinds[families]).to(self._device)
-
-    def _rows(self, name: str, objects: np.ndarray, families: np.ndarray) -> Tensor:  # type: ignore[type-arg]
-        chosen = [getattr(self._objects, name)[objects], getattr(self._families, name)[families]]
-        stacked = np.concatenate([np.concatenate([c[:, 0], c[:, 1]]) for c in chosen])
-        return torch.from_numpy(stacked).to(self._device).float()
-
-    @staticmethod
-    def _cover(rng: np.random.Generator, maps: list[Tensor]) -> None:
-        some = torch.from_numpy(rng.random(len(maps[0])) < 0.5).to(maps[0].device)
-        y, x = rng.integers(0, 5, 2)
-        for values, scale in zip(maps, (2, 1), strict=True):
-            values[some, :, scale * y : scale * (y + 2), scale * x : scale * (x + 2)] = 0
+def _learn(training: Training, views: Views, work: Work, stop_after: int) -> None:
+    before, started = training.seconds, time.monotonic()
+    saved, reported = started, (started, training.views)
+    while training.progress < 1 and training.views < stop_after:
+        loss = training.step(*next(views))
+        now = time.monotonic()
+        training.seconds = before + now - started
+        if loss is not None:
+            speed = (training.views - reported[1]) / max(now - reported[0], 1e-9)
+            reported = (now, training.views)
+            work.report(f"step {training.steps}: {training.progress:.1%}, loss {loss:.3f}, {speed:,.0f} views/s")
+        if now - saved > work.save_every:
+            saved = now
+            _save(training, work)
+    _save(training, work)
 
 
-def _loss(vectors: Tensor, kinds: Tensor, recipe: Recipe) -> Tensor:
-    count = len(vectors) - 2 * len(kinds)
-    first, second = vectors[: count // 2], vectors[count // 2 : count]
-    own = instance_loss(first, second, recipe.temperature)
-    return own + recipe.family_weight * family_loss(vectors[count:], kinds, recipe.temperature)
+def _save(training: Training, work: Work) -> None:
+    training.save(work.checkpoint)
+    folded(training.average).save(work.snapshot(training.views))
 
 
-def _restored(checkpoint: Path, parts: dict, recipe: Recipe) -> int:  # type: ignore[type-arg]
-    if not checkpoint.exists():
-        return 0
-    state = torch.load(checkpoint, weights_only=True)
-    if state["recipe"] != repr(recipe):
-        raise SystemExit(f"{checkpoint} belongs to another recipe; remove it or choose another --work")
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    return int(state["epochs"])
+@torch.no_grad()
+def _finished(training: Training, views: Views, work: Work) -> Path:
+    """Takes the normalisations of the averaged weights anew from fresh views, and writes the weights."""
+    average = training.average
+    for module in average.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # type: ignore[assignment]
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    average.train()
+    for _ in range(_FRESH_BATCHES if training.device.type == "cuda" else 2):
+        batch, _, _ = next(views)
+        with torch.autocast(training.device.type, torch.bfloat16, enabled=training.device.type == "cuda"):
+            average(batch)
+    path = work.folder / "network.npz"
+    folded(average.eval()).save(path)
+    return path
 
 
-def _keep(checkpoint: Path, parts: dict, recipe: Recipe, epochs: int) -> None:  # type: ignore[type-arg]
-    state = {name: part.state_dict() for name, part in parts.items()}
-    partial = checkpoint.with_suffix(".partial")
-    torch.save({**state, "recipe": repr(recipe), "epochs": epochs}, partial)
-    os.replace(partial, checkpoint)
+def _compile(training: Training, views: Views, drawing: Drawing, work: Work) -> None:
+    """Compiles the network for the GPU; drawing pauses, since it would take the processors."""
+    drawing.pause()
+    started = time.monotonic()
+    compiled = torch.compile(training.network, dynamic=False)
+    batch, plan, filtered = next(views)
+    with torch.autocast(training.device.type, torch.bfloat16):
+        vectors = compiled(batch)
+    losses(vectors, plan, filtered).total.backward()
+    training.optimiser.zero_grad(set_to_none=True)
+    training.forward = compiled
+    drawing.resume()
+    work.report(f"compiled in {time.monotonic() - started:.0f} s")
+
+
+def _wait_for_parts(pools: Pools, recipe: Recipe) -> None:
+    while pools.filled["shapes"] < 2 * recipe.least_couples:
+        time.sleep(0.05)
+
+
+def _floats(network: nn.Module) -> list[Tensor]:
+    return [b for b in network.buffers() if b.is_floating_point()]

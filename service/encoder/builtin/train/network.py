@@ -1,96 +1,121 @@
-"""The head as a PyTorch module, its losses, and its conversion to plain arrays."""
+"""The network as a PyTorch module, and its conversion to plain arrays.
+
+While learning it has three outputs: colour, instance and family. Only the family output and the maps are kept.
+"""
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.encoder.builtin.head import HeadWeights, Weights
-from service.encoder.builtin.train.reduction import COARSE, FINE, Components, Reduction
+from service.encoder.builtin.network import STAGES, Convolution, NetworkWeights
 
-_POOLED_CELLS = 13  # 3 x 3 and 2 x 2
+WIDTHS, INNER = (24, 64, 128, 256), (32, 64, 128)
+NECK = 160
+COLOUR, INSTANCE, FAMILY = 64, 192, 128
+Array = NDArray[np.float32]
 
 
-class Head(nn.Module):
-    """Maps reduced scattering maps to vectors that are not normalised yet."""
+class Normed(nn.Sequential):
+    """A convolution and its normalisation."""
 
-    def __init__(self, channels: int, dimension: int, dropout: float = 0.1) -> None:
+    def __init__(self, before: int, after: int, size: int = 3, stride: int = 1) -> None:
+        super().__init__(nn.Conv2d(before, after, size, stride, size // 2, bias=False), nn.BatchNorm2d(after))
+
+
+class Shortcut(nn.Module):
+    """x plus two convolutions, narrower between them. Begins as x."""
+
+    def __init__(self, width: int, inner: int) -> None:
         super().__init__()
-        self.fine = nn.Conv2d(FINE, channels, 1, bias=False)
-        self.fine_norm = nn.BatchNorm2d(channels)
-        self.down = nn.Conv2d(channels, channels, 3, stride=2, padding=1, bias=False)
-        self.coarse = nn.Conv2d(COARSE, channels, 1, bias=False)
-        self.coarse_norm = nn.BatchNorm2d(channels)
-        self.across = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.across_norm = nn.BatchNorm2d(channels)
-        self.pooled_norm = nn.BatchNorm1d(channels * _POOLED_CELLS)
-        self.dropout = nn.Dropout(dropout)
-        self.out = nn.Linear(channels * _POOLED_CELLS, dimension)
+        self.a, self.b = Normed(width, inner), Normed(inner, width)
+        nn.init.zeros_(self.b[1].weight)  # type: ignore[arg-type]
 
-    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        """fine: (n, FINE, 12, 12), coarse: (n, COARSE, 6, 6) -> (n, dimension)."""
-        above = F.relu(self.fine_norm(self.fine(fine)))
-        joined = F.relu(self.coarse_norm(self.down(above) + self.coarse(coarse)))
-        deep = joined + F.relu(self.across_norm(self.across(joined)))
-        pooled = torch.cat([F.avg_pool2d(deep, n).flatten(1) for n in (2, 3)], 1)
-        return self.out(self.dropout(self.pooled_norm(pooled)))
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, width, h, w), and the same again."""
+        return F.relu(x + self.b(F.relu(self.a(x))))
 
 
-def instance_loss(first: Tensor, second: Tensor, temperature: float) -> Tensor:
-    """Each vector must select its partner among all partners (InfoNCE: van den Oord et al., 2018), in both
-    directions."""
-    likeness = first @ second.T / temperature
-    own = torch.arange(len(first), device=first.device)
-    return (F.cross_entropy(likeness, own) + F.cross_entropy(likeness.T, own)) / 2
+class Network(nn.Module):
+    """RGB of 0 to 1, (n, 3, 112, 112), to three vectors that are not normalised."""
+
+    def __init__(self, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.stem = Normed(3, WIDTHS[0], stride=2)
+        self.downs = nn.ModuleList(Normed(a, b, stride=2) for a, b in itertools.pairwise(WIDTHS))
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(Shortcut(width, inner) for _ in range(count)))
+            for width, inner, count in zip(WIDTHS[1:], INNER, STAGES, strict=True)
+        )
+        self.neck = Normed(WIDTHS[3], NECK, 1)
+        pooled = 14 * NECK + WIDTHS[3] + 5 * WIDTHS[2]
+        self.norm, self.dropout = nn.BatchNorm1d(pooled), nn.Dropout(dropout)
+        self.instance, self.family = nn.Linear(pooled, INSTANCE), nn.Linear(pooled, FAMILY)
+        low = 2 * (WIDTHS[0] + WIDTHS[1]) + WIDTHS[2] + 5 * NECK
+        self.low_norm, self.colour = nn.BatchNorm1d(low), nn.Linear(low, COLOUR)
+
+    def pooled(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What the instance and the family output see, and what the colour output sees."""
+        first = F.relu(self.stem((x - 0.5) * 4))
+        maps = [first]
+        for down, stage in zip(self.downs, self.stages, strict=True):
+            maps.append(stage(F.relu(down(maps[-1]))))
+        _, second, middle, last = maps
+        neck = F.relu(self.neck(last))
+        halves = F.avg_pool2d(neck, 4, 3).flatten(1)
+        whole = _mean(neck), halves, F.avg_pool2d(neck, 3, 2).flatten(1)
+        high = torch.cat([*whole, _mean(last), F.avg_pool2d(middle, 8, 6).flatten(1), _mean(middle)], 1)
+        low = [_mean(first), _deviation(first), _mean(second), _deviation(second), _mean(middle), _mean(neck), halves]
+        return high, torch.cat(low, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Colour, instance and family."""
+        high, low = self.pooled(x)
+        seen = self.dropout(self.norm(high.float()))
+        return self.colour(self.low_norm(low.float())), self.instance(seen), self.family(seen)
 
 
-def family_loss(vectors: Tensor, kinds: Tensor, temperature: float) -> Tensor:
-    """Attracts partners and goods of one kind (supervised contrast: Khosla et al., NeurIPS 2020).
-
-    `vectors`: (2 n, d), first pictures before second ones. `kinds`: (n,), negative if only the partner counts.
-    """
-    count = len(kinds)
-    itself = torch.eye(2 * count, dtype=torch.bool, device=vectors.device)
-    kind, pair = torch.cat([kinds, kinds]), torch.arange(count, device=vectors.device).repeat(2)
-    together = ((pair[:, None] == pair) | ((kind[:, None] == kind) & (kind[:, None] >= 0))) & ~itself
-    likeness = (vectors @ vectors.T / temperature).masked_fill(itself, -1e4)
-    log_share = likeness - likeness.logsumexp(1, keepdim=True)
-    return -((log_share * together).sum(1) / together.sum(1)).mean()
-
-
-def folded(head: Head, reduction: Reduction) -> HeadWeights:
-    """The weights of the trained head, with the reduction and all normalisations folded in."""
-    head = head.eval().cpu()
-    fine_gain, fine_shift = _norm(head.fine_norm)
-    joined_gain, joined_shift = _norm(head.coarse_norm)
-    across_gain, across_shift = _norm(head.across_norm)
-    pooled_gain, pooled_shift = _norm(head.pooled_norm)
-    fine, fine_offset = _through(reduction.fine, _array(head.fine.weight)[:, :, 0, 0] * fine_gain[:, None])
-    coarse, coarse_offset = _through(reduction.coarse, _array(head.coarse.weight)[:, :, 0, 0] * joined_gain[:, None])
-    out = _array(head.out.weight)
-    arrays = (
-        fine, fine_shift + fine_offset, _array(head.down.weight) * joined_gain[:, None, None, None], coarse,
-        joined_shift + coarse_offset, _array(head.across.weight) * across_gain[:, None, None, None], across_shift,
-        (out * pooled_gain).T, _array(head.out.bias) + out @ pooled_shift,
-    )  # fmt: skip
-    return HeadWeights(*(np.ascontiguousarray(a, np.float32) for a in arrays))
+def folded(network: Network) -> NetworkWeights:
+    """What is kept of a network, with all normalisations folded in."""
+    layers = {"stem": network.stem, "neck": network.neck}
+    for number, (down, stage) in enumerate(zip(network.downs, network.stages, strict=True), 1):
+        layers[f"down{number}"] = down  # type: ignore[assignment]
+        for place, shortcut in enumerate(stage):  # type: ignore[arg-type]
+            layers |= {f"stage{number}_{place}a": shortcut.a, f"stage{number}_{place}b": shortcut.b}
+    gain, shift = _affine(network.norm)
+    matrix = _array(network.family.weight)
+    bias = _array(network.family.bias) + matrix @ shift
+    return NetworkWeights(
+        {name: _convolution(layer) for name, layer in layers.items()}, np.ascontiguousarray((matrix * gain).T), bias
+    )
 
 
-def _norm(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Weights, Weights]:
-    """A batch normalisation in evaluation mode as scale and shift."""
+def _convolution(layer: Normed) -> Convolution:
+    convolution, norm = layer
+    gain, shift = _affine(norm)  # type: ignore[arg-type]
+    return Convolution(_array(convolution.weight) * gain[:, None, None, None], shift)  # type: ignore[arg-type]
+
+
+def _affine(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Array, Array]:
+    """A normalisation in evaluation mode as scale and shift."""
     assert norm.running_var is not None
     assert norm.running_mean is not None
-    gain = _array(norm.weight) / np.sqrt(_array(norm.running_var) + norm.eps)
+    gain = _array(norm.weight) / np.sqrt(_array(norm.running_var) + np.float32(norm.eps))
     return gain, _array(norm.bias) - gain * _array(norm.running_mean)
 
 
-def _through(components: Components, kernel: Weights) -> tuple[Weights, Weights]:
-    """Converts a 1 x 1 kernel on reduced maps to one on raw maps, with its offset."""
-    raw = kernel @ components.basis.T
-    return raw, -raw @ components.mean
+def _mean(maps: Tensor) -> Tensor:
+    return maps.mean((2, 3))
 
 
-def _array(tensor: Tensor) -> Weights:
-    return tensor.detach().numpy().astype(np.float32)
+def _deviation(maps: Tensor) -> Tensor:
+    return maps.float().var((2, 3)).add(1e-6).sqrt().to(maps.dtype)
+
+
+def _array(tensor: Tensor) -> Array:
+    return tensor.detach().cpu().float().numpy()

@@ -172,7 +172,7 @@ def test_encoders_are_listed_shown_and_run_without_a_server(shell: Shell, photos
     files = [str(photos / "img1.jpg"), str(photos / "notes.txt"), str(photos / "img0.jpg"), str(photos / "img1.jpg")]
     facts = shell.json("encoders", "run", *files, "--out", str(out), code=3)
     vectors = np.load(out)
-    assert (facts["failed"], vectors.shape, vectors.dtype) == (1, (4, 448), np.float32)
+    assert (facts["failed"], vectors.shape, vectors.dtype) == (1, (4, 384), np.float32)
     assert np.isnan(vectors[1]).all()
     assert np.allclose(vectors[0], vectors[3], atol=1e-5)
     assert float(vectors[0] @ vectors[2]) < 0.99

@@ -164,7 +164,7 @@ def test_vectors_come_as_lists_text_or_bytes(tmp_path: Path, column: Any, bad: i
 def test_an_interrupted_import_goes_on_where_it_was(tmp_path: Path, server: Server, tenant_name: str) -> None:
     shell = Shell(server, tenant_name, tmp_path / "state")
     path = tmp_path / "t.parquet"
-    vectors = np.random.default_rng(1).normal(size=(30, 448)).astype(np.float32)
+    vectors = np.random.default_rng(1).normal(size=(30, 384)).astype(np.float32)
     pq.write_table(pa.table({"id": range(30), "vector": list(vectors)}), path)
     place = ImportPlace(tmp_path / "state" / "afterimage", "shoes", server.target, path)
     place.note(20)

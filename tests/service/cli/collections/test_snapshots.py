@@ -13,7 +13,7 @@ from tests.support.data.files import flip_byte
 from tests.support.servers.server import Server, start_server
 from tests.support.servers.shell import Shell
 
-DIMENSION = 448
+DIMENSION = 384
 
 
 def vectors(count: int, seed: int = 0) -> np.ndarray:
