@@ -99,7 +99,7 @@ def searches(each: Sequence[Search], seconds: float) -> list[float]:
     Raises what a search raised.
     """
     until, taken, failures = time.perf_counter() + seconds, list[float](), list[Exception]()
-    vectors = np.random.default_rng(1).standard_normal((100, 448)).astype("<f4")
+    vectors = np.random.default_rng(1).standard_normal((100, 384)).astype("<f4")
 
     def run(search: Search) -> None:
         number, started = 0, 0.0
@@ -148,7 +148,7 @@ def measured(each: Sequence[Search], process: psutil.Process, seconds: float) ->
 
 def _filled(client: Client) -> None:
     client.create_collection("own")
-    vectors = np.random.default_rng(0).standard_normal((ROWS, 448)).astype("<f4")
+    vectors = np.random.default_rng(0).standard_normal((ROWS, 384)).astype("<f4")
     list(client.import_records("own", (NewRecord(str(n), vector=v.tobytes()) for n, v in enumerate(vectors))))
 
 

@@ -20,7 +20,7 @@ from bench.environment import write_result
 from examples.catalogue.generate import draw_query
 from examples.demo import demo_key, running_server
 
-ROUNDS, CALLS, RECORDS, DIMENSION = 5, 60, 2000, 448
+ROUNDS, CALLS, RECORDS, DIMENSION = 5, 60, 2000, 384
 
 
 class Http:

@@ -49,12 +49,17 @@ def draw_smoke(result: dict[str, Any]) -> None:
 def draw_encoder(result: dict[str, Any]) -> None:
     """Quality and latency of bench-encoder."""
     quality, cost = result["quality"], result["cost"]
-    whole = {n: q for n, q in quality.items() if not n.startswith("built-in, weights")}
-    bars("Same class first", "R@1, per cent", {n: q["R@1"] for n, q in whole.items()}, IMAGES / "encoder-r1.svg")
-    bars("Same class among ten", "mAP@10, per cent", {n: q["mAP@10"] for n, q in whole.items()},
-         IMAGES / "encoder-map.svg")  # fmt: skip
-    bars("Copies found", "mean of eleven edits, per cent", {n: q["near_duplicates"] for n, q in whole.items()},
-         IMAGES / "encoder-copies.svg")  # fmt: skip
+    whole = {n: q for n, q in quality.items() if not n.endswith("alone") and not n.startswith("without")}
+    figures = {
+        "encoder-r1": ("Right first, clothing", "R@1, per cent", "clothing", "R@1"),
+        "encoder-map": ("Right among ten, clothing", "mAP@10, per cent", "clothing", "mAP@10"),
+        "encoder-grocery": ("Right first, groceries", "R@1, per cent", "grocery", "R@1"),
+        "encoder-copies": ("Copies found, groceries", "mean of eleven edits, per cent", "grocery", "copies"),
+    }
+    for file, (title, unit, pack, figure) in figures.items():
+        bars(title, unit, {n: q[pack][figure] for n, q in whole.items()}, IMAGES / f"{file}.svg")
+    bars("Criterion", "100: as MobileNetV2", {n: result["criterion"][n] for n in whole},
+         IMAGES / "encoder-criterion.svg")  # fmt: skip
     times = {n: c["threads_1_batch_1_ms"] for n, c in cost.items() if not n.startswith("built-in, weights")}
     bars("One picture, one thread", "median, ms", times, IMAGES / "encoder-latency.svg")
 

@@ -28,7 +28,7 @@ from service.cli.collections.pictures import plan_insert
 
 ROUNDS = 3
 VECTORS = 20_000
-DIMENSION = 448
+DIMENSION = 384
 
 
 def per_second(count: int, work: Callable[[], object]) -> float:

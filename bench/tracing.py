@@ -31,7 +31,7 @@ from service.tracing.spans import NO_TRACER, stage
 from tests.support.collector import Collector, running_collector
 from tests.support.servers.server import start_server
 
-RECORDS, DIMENSION = 2000, 448
+RECORDS, DIMENSION = 2000, 384
 WAYS = {"off": None, "off again": None, "0 %": 0.0, "1 %": 0.01, "100 %": 1.0}
 
 

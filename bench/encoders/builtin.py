@@ -42,6 +42,7 @@ COST_ROUNDS, LATENCY_ROUNDS, BATCHES, THREADS = 3, 30, (1, 8), (1, 2)
 PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")
 EMPHASES = ({"colour": 0.0}, {"colour": 4.0}, {"colour": 20.0}, {"shape": 0.0})
 PRESENT, BEFORE, REFERENCE = "built-in", "built-in, version 2", "MobileNetV2 (ImageNet)"
+HISTOGRAM = "Lab histogram"
 Quality = dict[str, dict[str, dict[str, float]]]  # by encoder, pack and figure
 
 
@@ -49,14 +50,22 @@ def main() -> None:
     """Measures, prints a table, writes bench/results/encoder.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--limit", type=int, default=0, help="take so many photographs of a pack, and forms, only")
-    limit = parser.parse_args().limit
+    parser.add_argument(
+        "--only",
+        nargs="*",
+        default=[],
+        help="names of encoders; the built-in one, version 2 and MobileNetV2 always are",
+    )
+    options = parser.parse_args()
+    limit, only = options.limit, {PRESENT, BEFORE, REFERENCE, *options.only}
     cv2.setNumThreads(1)
     chosen = [packs.with_copies(packs.clothing(limit)), packs.with_copies(packs.grocery(limit)),
               packs.drawn(limit or packs.FORMS)]  # fmt: skip
     quality: Quality = {}
     with tempfile.TemporaryDirectory() as folder:
-        models = model_folders(Path(folder))
-        encoders = {"Lab histogram": histograms} | {n: encoder_of(f) for n, f in models.items() if "weights" not in n}
+        models = {n: f for n, f in model_folders(Path(folder)).items() if n in only or not options.only}
+        encoders = {n: encoder_of(f) for n, f in models.items() if "weights" not in n}
+        encoders |= {} if options.only else {HISTOGRAM: histograms}
         for name, encode in encoders.items():
             made = {p.name: packs.encoded(p, _tracked(f"{name}, {p.name}", encode)) for p in chosen}
             quality[name] = _measured(chosen, made)

@@ -14,7 +14,7 @@ from tests.console.conftest import PHONE, Console
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
 PLACE = "#/collections/shoes/duplicates"
-DIMENSION = 448
+DIMENSION = 384
 
 
 def fill(client: Client) -> None:

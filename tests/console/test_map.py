@@ -13,7 +13,7 @@ from tests.console.conftest import PHONE, Console
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
 PLACE = "#/collections/shoes/map"
-DIMENSION = 448
+DIMENSION = 384
 COLOURED = """canvas => {
   const pen = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", {willReadFrequently: true});
   pen.drawImage(canvas, 0, 0); const {data} = pen.getImageData(0, 0, canvas.width, canvas.height);

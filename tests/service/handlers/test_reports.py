@@ -18,7 +18,7 @@ from service.tenancy.apikeys import Scope
 from tests.support.data.pictures import png
 from tests.support.servers.server import Server
 
-DIMENSION = 448
+DIMENSION = 384
 
 
 def vectors(count: int, seed: int = 0) -> list[list[float]]:

@@ -24,7 +24,7 @@ from afterimage.client import (
 )
 from tests.support.servers.server import Server
 
-DIMENSION = 448
+DIMENSION = 384
 BRANDS = ("alba", "corvo", "dara")
 
 

@@ -46,7 +46,8 @@ def main(arguments: list[str]) -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(target), sheet()[:, :, ::-1])
     print(
-        f"{target}: above, pairs of one object, of a family, of a scene, of copies, of a shop; below, one of each of the {len(KINDS)} kinds"
+        f"{target}: above, pairs of one object, family and scene, of copies and of a shop; "
+        f"below, one of each of the {len(KINDS)} kinds"
     )
     return 0
 
