@@ -118,4 +118,4 @@ def _table(path: Path) -> list[dict[str, str]]:
 
 def _read(folder: Path, rows: list[dict[str, str]]) -> list[Picture]:
     read = [cv2.imread(str(folder / row["file"]), cv2.IMREAD_COLOR) for row in rows]
-    return [p[:, :, ::-1] for p in read]  # type: ignore[index]
+    return [p[:, :, ::-1] for p in read]  # type: ignore[index, misc]

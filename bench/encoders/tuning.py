@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from bench.encoders.builtin import SHARED, photographs
+from bench.encoders.builtin import photographs
+from bench.encoders.packs import SHARED
 from bench.environment import write_result
 from bench.index.learning import encoded
 from index.vectors.ann.centering import QueryMean

@@ -29,7 +29,8 @@ from rich.console import Console
 from rich.table import Table
 
 from afterimage.client import Client, NewRecord
-from bench.encoders.builtin import SHARED, mobilenet_folder
+from bench.encoders.builtin import mobilenet_folder
+from bench.encoders.packs import SHARED
 from bench.environment import RESULTS, write_result
 from bench.pictures.load import COLLECTION, Running, closed_loop, open_loop, peak_memory, server_with
 from service.encoder.registry import BUILTIN_FOLDER

@@ -75,7 +75,7 @@ def fit_codebook(pictures: int = _COLOURS_FROM, codes: int = CODES) -> Floats:
     pixels = np.concatenate([session.run(None, {INPUT.name: p[None]})[0][0] for p in drawn])[::_COLOUR_STEP]
     cv2.setRNGSeed(1)
     end = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, _COLOUR_ROUNDS, 1e-3)
-    return cv2.kmeans(pixels, codes, None, end, 1, cv2.KMEANS_PP_CENTERS)[2]  # type: ignore[call-overload, no-any-return]
+    return cv2.kmeans(pixels, codes, None, end, 1, cv2.KMEANS_PP_CENTERS)[2]  # type: ignore[call-overload]
 
 
 def chunk_features(chunk: tuple[Relation, int]) -> tuple[Floats, Floats]:
