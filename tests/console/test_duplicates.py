@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 from afterimage.client import Client, NewRecord
 from service.tenancy.apikeys import Scope
 from tests.console.conftest import PHONE, Console
+from tests.support.data.pictures import png
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
 PLACE = "#/collections/shoes/duplicates"
@@ -63,6 +64,17 @@ def test_groups_appear_and_what_is_chosen_is_deleted_in_two_steps(console: Conso
     assert {r.record_id for r in client.records("shoes")} == {
         "first", "near", "nearly", "a", "b", "c", "<img src=x onerror=alert(1)>",
     }  # fmt: skip
+
+
+def test_copies_of_pictures_are_shown_side_by_side(console: Console, client: Client) -> None:
+    client.create_collection("shoes", picture_policy="ENCRYPTED_COPY")
+    client.insert("shoes", [NewRecord(name, image=png(1)) for name in ("first", "twin")])
+    page = console.open(PLACE)
+    find(page)
+    for name in ("first", "twin"):
+        picture = page.get_by_role("img", name=f"Picture of {name}")
+        expect(picture).to_be_visible()
+        expect(picture).not_to_have_js_property("naturalWidth", 0)
 
 
 def test_a_filter_that_is_wrong_is_refused_in_words_and_nothing_found_is_said(console: Console, client: Client) -> None:

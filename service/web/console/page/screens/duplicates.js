@@ -3,8 +3,10 @@ import { call, path, stream } from "../core/api.js";
 import { html, useEffect, useRef, useState } from "../core/html.js";
 import { isAborted, useAction, useLoad } from "../core/load.js";
 import { changeQuery } from "../core/place.js";
+import { usePictures } from "../core/pictures.js";
 import { counted, enumText, valueText } from "../core/text.js";
 import { Busy, Failure } from "../parts/failure.js";
+import { Picture } from "../parts/hits.js";
 
 /** @typedef {import("../../openapi").components["schemas"]} Schemas */
 /** @typedef {{ ids: string[], kind: string, distance: number, records: Map<string, any> }} Group */
@@ -16,7 +18,10 @@ const MOST_SHOWN = 12; // records of a group
 export function Duplicates({ app, params, query }) {
   const name = /** @type {string} */ (params.name);
   const [search, setSearch] = useState(/** @type {{ filter: string, distance: string, round: number } | undefined} */ (undefined));
-  const { value: near } = useLoad((signal) => threshold(app, name, signal), [name]);
+  const { value: collection } = useLoad(
+    async (signal) => /** @type {Schemas["Collection"]} */ ((await call("GET", path("/v1/collections/{}", name), { signal })).collection), [name],
+  );
+  const near = app.info.encoders.find((one) => one.id === collection?.encoderId)?.nearDuplicateDistance;
   const distance = query.distance ?? "";
   const begin = (/** @type {Event} */ event) => {
     event.preventDefault();
@@ -31,22 +36,11 @@ export function Duplicates({ app, params, query }) {
           onInput=${(/** @type {any} */ event) => changeQuery({ distance: event.target.value })} /></label>
       <button type="submit" class="main">Find</button>
     </form>
-    ${search && html`<${Groups} key=${JSON.stringify(search)} app=${app} name=${name} search=${search} />`}`;
+    ${search && html`<${Groups} key=${JSON.stringify(search)} app=${app} name=${name} search=${search} collection=${collection} />`}`;
 }
 
-/**
- * The distance below which the encoder takes two pictures for the same.
- * @param {import("../core/app.js").App} app
- * @param {string} name
- * @param {AbortSignal} signal
- */
-async function threshold(app, name, signal) {
-  const { collection } = await call("GET", path("/v1/collections/{}", name), { signal });
-  return app.info.encoders.find((one) => one.id === collection.encoderId)?.nearDuplicateDistance;
-}
-
-/** @param {{ app: import("../core/app.js").App, name: string, search: { filter: string, distance: string } }} props */
-function Groups({ app, name, search }) {
+/** @param {{ app: import("../core/app.js").App, name: string, search: { filter: string, distance: string }, collection: Schemas["Collection"] | undefined }} props */
+function Groups({ app, name, search, collection }) {
   const [groups, setGroups] = useState(/** @type {Group[]} */ ([]));
   const [state, setState] = useState(/** @type {{ ended: boolean, error?: Error }} */ ({ ended: false }));
   const [most, setMost] = useState(AT_ONCE);
@@ -90,7 +84,7 @@ function Groups({ app, name, search }) {
     <${Failure} error=${state.error} />
     ${state.ended && !state.error && html`<p role="status">${groups.length ? counted(groups.length, "group") : "No two records look the same."}</p>`}
     ${app.can("delete") && html`<${Deletion} name=${name} ids=${[...chosen]} onDone=${gone} />`}
-    ${groups.map((group) => html`<${Side} key=${group.ids[0]} name=${name} group=${group} chosen=${chosen} onChoose=${app.can("delete") && choose}
+    ${groups.map((group) => html`<${Side} key=${group.ids[0]} app=${app} collection=${collection} name=${name} group=${group} chosen=${chosen} onChoose=${app.can("delete") && choose}
       judges=${app.can("insert")} onApart=${(/** @type {string} */ id) => gone([id], group)} />`)}
     ${more && html`<button type="button" onClick=${() => setMost(most + AT_ONCE)}>Show more groups</button>`}`;
 }
@@ -108,16 +102,18 @@ async function withRecords(name, found) {
 }
 
 /**
- * @param {{ name: string, group: Group, chosen: Set<string>, onChoose: ((id: string) => void) | false, judges: boolean,
+ * @param {{ app: import("../core/app.js").App, collection: Schemas["Collection"] | undefined, name: string, group: Group, chosen: Set<string>, onChoose: ((id: string) => void) | false, judges: boolean,
  *   onApart: (id: string) => void }} props
  */
-function Side({ name, group, chosen, onChoose, judges, onApart }) {
+function Side({ app, collection, name, group, chosen, onChoose, judges, onApart }) {
   const [first = ""] = group.ids;
+  const pictures = usePictures(app, collection, group.ids.slice(0, MOST_SHOWN), 0);
   return html`<section class="card group" aria-label=${`Group of ${first}`}>
     <p class="row"><span class="badge">${group.kind}</span> ${counted(group.ids.length, "record")}, up to ${group.distance.toFixed(3)} apart</p>
     <div class="cards">${group.ids.slice(0, MOST_SHOWN).map((id) => {
       const record = group.records.get(id);
-      return html`<article key=${id}>
+      return html`<article class="hit" key=${id}>
+        <${Picture} hit=${record ?? { recordId: id, attributes: {} }} url=${pictures.urls.get(id)} />
         <h3>${id}</h3>
         ${record?.productId && html`<p>Product ${record.productId}</p>`}
         <dl class="facts">${Object.entries(record?.attributes ?? {}).map(([key, value]) => html`<dt>${key}</dt><dd>${valueText(value)}</dd>`)}</dl>
