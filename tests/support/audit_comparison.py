@@ -14,7 +14,7 @@ DONE = {"done", "found done", "finished"}
 NOT_DONE = {"refused", "nothing", "found not done"}
 PATIENCE_S = 60.0
 AUDITED = {path: method.row.audit for path, method in METHODS.items() if method.row.audit is not None}
-_INTERVALS = {"records.write", "examples.write", "reads"}  # they are open for minutes
+_INTERVALS = {"records.write", "examples.write", "feedback.add", "reads"}  # they are open for minutes
 
 
 def acts_after(world: World, head: int) -> list[AuditAct]:

@@ -20,7 +20,7 @@ INFO = "/afterimage.v1.ServerInfoService/GetServerInfo"
 # Writes that happen too often for two entries each: the audit log counts them by intervals.
 COUNTED = {
     "RecordService/InsertRecords", "RecordService/ImportRecords", "RecordService/UpdateRecords",
-    "TrainingService/AddExamples",
+    "TrainingService/AddExamples", "SearchService/AddFeedback",
 }  # fmt: skip
 
 
