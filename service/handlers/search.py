@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator
+from typing import ParamSpec
 
 from afterimage.v1 import search_service_pb2 as pb
-from index import Collection, DuplicateGroup, SearchAnswer, SearchQuery, VerdictTally
+from index import DuplicateGroup, SearchAnswer, SearchQuery, VerdictTally
 from service.calls.error_details import to_record_error
 from service.calls.limits.bulk_share import Work
 from service.calls.limits.large_responses import LargeResponses, add_each
@@ -54,6 +55,7 @@ from service.tracing.spans import note, stage
 _SMALL_BYTES = 256 * 1024  # a response up to this size waits for no other
 _RECORD_BYTES = 1024  # typical size of a record without its vector
 _READ_FOR_FIELDS = 4  # attributes that `fields` leaves out are read, but not sent
+P = ParamSpec("P")
 _AT_ONCE = 8  # searches or pictures of one call that run at a time
 
 
@@ -142,7 +144,7 @@ class SearchHandlers(JudgementHandlers):
         query = await encode_query(self._engine, caller, collection, terms, emphasis.weights)
         calibration = self._engine.calibration_of(collection)
         answer = await self._answer(
-            collection,
+            collection.search,
             SearchQuery(
                 query.vector,
                 k,
@@ -200,8 +202,7 @@ class SearchHandlers(JudgementHandlers):
         calibration, spec = self._engine.calibration_of(collection), collection.spec
         max_bytes = self._responses.most_bytes * (_READ_FOR_FIELDS if request.fields else 1)
         wanted = to_search_query(request, terms, query, emphasis, calibration, max_bytes)
-        with translated_errors():
-            answer = await self._engine.workers.read(counted_search, collection, wanted, calibration)
+        answer = await self._answer(counted_search, collection, wanted, calibration)
         self._metrics.search_paths.labels(answer.path.value).inc()
         searched_s = watch.seconds()
         response = from_answer(answer, emphasis, calibration)
@@ -216,9 +217,9 @@ class SearchHandlers(JudgementHandlers):
         response.timings.total_ms = watch.seconds() * 1000
         return response
 
-    async def _answer(self, collection: Collection, query: SearchQuery) -> SearchAnswer:
+    async def _answer(self, find: Callable[P, SearchAnswer], *args: P.args, **kwargs: P.kwargs) -> SearchAnswer:
         with translated_errors(), stage(Stage.SEARCH) as searching:
-            answer = await self._engine.workers.read(collection.search, query)
+            answer = await self._engine.workers.read(find, *args, **kwargs)
             searching.begins_with(Stage.FILTER, answer.filter_s)
         note(Attribute.PATH, answer.path.value)
         return answer
