@@ -172,7 +172,7 @@ def test_facets_and_the_strategy_of_a_search_are_reported(client: Client) -> Non
 
 def test_a_sample_has_a_seed_that_draws_it_again(client: Client) -> None:
     client.create_collection("many")
-    records = [NewRecord(str(n), vector=[1.0, float(n)] + [0.0] * 446, attributes={"n": n % 2}) for n in range(40)]
+    records = [NewRecord(str(n), vector=[1.0, float(n)] + [0.0] * 382, attributes={"n": n % 2}) for n in range(40)]
     client.insert("many", records)
     drawn = client.sample_records("many", 5, filter="n = 0", exclude_record_ids=["0", "2"])
     assert (len(drawn.records), drawn.allowed_count) == (5, 20)
@@ -189,7 +189,7 @@ def test_a_sample_has_a_seed_that_draws_it_again(client: Client) -> None:
 
 def test_the_list_of_another_system_is_ordered_by_similarity(client: Client) -> None:
     client.create_collection("c")
-    client.insert("c", [NewRecord(str(n), vector=[1.0, n / 20] + [0.0] * 446) for n in range(30)])
+    client.insert("c", [NewRecord(str(n), vector=[1.0, n / 20] + [0.0] * 382) for n in range(30)])
     found = client.search("c", Term(record_id="0"), k=10, only_record_ids=["20", "0", "9", "none", "14"])
     assert [h.record_id for h in found.hits] == ["9", "14", "20"]
     assert (found.allowed_count, found.path) == (4, "exact_filtered")
@@ -199,9 +199,9 @@ def test_the_list_of_another_system_is_ordered_by_similarity(client: Client) -> 
 
 def test_diverse_hits_come_with_what_they_passed_over(client: Client) -> None:
     client.create_collection("c")
-    alike = [NewRecord(f"a{n}", vector=[1.0, 0.1 + n / 500] + [0.0] * 446) for n in range(10)]
+    alike = [NewRecord(f"a{n}", vector=[1.0, 0.1 + n / 500] + [0.0] * 382) for n in range(10)]
     client.insert("c", [*alike, NewRecord("b", vector=[1.0, 0.0, 0.6] + [0.0] * 445)])
-    query = Term(vector=[1.0] + [0.0] * 447)
+    query = Term(vector=[1.0] + [0.0] * 383)
     assert [h.record_id for h in client.search("c", query, k=3).hits] == ["a0", "a1", "a2"]
     found = client.search("c", query, k=3, diversity=0.5)
     assert [h.record_id for h in found.hits][:2] == ["a0", "b"]
@@ -218,9 +218,9 @@ def test_records_and_hits_are_sorted_by_an_attribute(client: Client) -> None:
     prices = [5.0, 1.0, 4.0, 1.0, 3.0, 2.0]
     client.insert(
         "c",
-        [NewRecord(str(n), vector=[1.0, n / 9] + [0.0] * 446, attributes={"price": p}) for n, p in enumerate(prices)],
+        [NewRecord(str(n), vector=[1.0, n / 9] + [0.0] * 382, attributes={"price": p}) for n, p in enumerate(prices)],
     )
-    client.insert("c", [NewRecord("none", vector=[1.0] + [0.0] * 447)])
+    client.insert("c", [NewRecord("none", vector=[1.0] + [0.0] * 383)])
     assert [r.record_id for r in client.records("c", order_by="price")] == ["1", "3", "5", "4", "2", "0", "none"]
     first, token = client.list_records_page("c", order_by="price desc", page_size=3)
     second, end = client.list_records_page("c", order_by="price desc", page_size=9, page_token=token)
@@ -233,7 +233,7 @@ def test_records_and_hits_are_sorted_by_an_attribute(client: Client) -> None:
     for wrong in refused:
         with pytest.raises(InvalidArgument, match=r"page token|order|Price"):
             client.list_records_page("c", **wrong)
-    query = Term(vector=[1.0] + [0.0] * 447)
+    query = Term(vector=[1.0] + [0.0] * 383)
     hits = [client.search("c", query, k=4, offset=o, order_by="price", min_score=0.0).hits for o in (0, 4)]
     assert [h.record_id for page in hits for h in page] == ["1", "3", "5", "4", "2", "0", "none"]
     for diversity, offset in ((0.5, 0), (0.0, 999)):
@@ -244,10 +244,10 @@ def test_records_and_hits_are_sorted_by_an_attribute(client: Client) -> None:
 def test_a_hit_says_what_each_boost_adds_and_keeps_its_distance(client: Client) -> None:
     client.create_collection("c")
     client.insert("c", [
-        NewRecord(str(n), vector=[1.0, n / 20] + [0.0] * 446, attributes={"sold": n * 100.0, "sale": n == 2})
+        NewRecord(str(n), vector=[1.0, n / 20] + [0.0] * 382, attributes={"sold": n * 100.0, "sale": n == 2})
         for n in range(12)
     ])  # fmt: skip
-    query = Term(vector=[1.0] + [0.0] * 447)
+    query = Term(vector=[1.0] + [0.0] * 383)
     boosts = [
         Boost(0.5, attribute="sold", origin=800, scale=400, decay="linear", side="more"),
         Boost(-0.1, "sale = true"),
@@ -280,10 +280,10 @@ def test_two_collections_and_two_settings_are_compared(client: Client) -> None:
     for name, step in (("a", 1), ("b", 2)):
         client.create_collection(name)
         rows = [
-            NewRecord(str(n), vector=[1.0, n / 20] + [0.0] * 446, product_id=f"p{n // 4}") for n in range(0, 20, step)
+            NewRecord(str(n), vector=[1.0, n / 20] + [0.0] * 382, product_id=f"p{n // 4}") for n in range(0, 20, step)
         ]
         client.insert(name, rows)
-    query = Term(vector=[1.0] + [0.0] * 447)
+    query = Term(vector=[1.0] + [0.0] * 383)
     found = client.compare(query, Variant("a", {"k": 4}), Variant("b", {"k": 4}), relevant_ids=["0", "1", "4"])
     assert [h.record_id for h in found.first.hits] == ["0", "1", "2", "3"]
     assert [h.record_id for h in found.second.hits] == ["0", "2", "4", "6"]
@@ -303,10 +303,10 @@ def test_two_collections_and_two_settings_are_compared(client: Client) -> None:
 def test_facets_have_ranges_and_count_hits(client: Client) -> None:
     client.create_collection("c")
     records = [
-        NewRecord(str(n), vector=[1.0, n / 9] + [0.0] * 446, attributes={"price": n, "n": n < 2}) for n in range(6)
+        NewRecord(str(n), vector=[1.0, n / 9] + [0.0] * 382, attributes={"price": n, "n": n < 2}) for n in range(6)
     ]
     client.insert("c", records)
-    query = Term(vector=[1.0] + [0.0] * 447)
+    query = Term(vector=[1.0] + [0.0] * 383)
     (facet,) = client.search("c", query, facets=["price[0,2,4]"]).facets
     ends = [(None, 0.0), (0.0, 2.0), (2.0, 4.0), (4.0, None)]
     assert dict(facet.counts) == dict(zip((NumberRange(*e) for e in ends), (0, 2, 2, 2), strict=True))
@@ -326,7 +326,7 @@ def test_a_collection_says_whether_it_may_learn(client: Client) -> None:
 
 def test_pages_cover_everything_once(client: Client) -> None:
     client.create_collection("c")
-    vectors = [[1.0, float(n)] + [0.0] * 446 for n in range(30)]
+    vectors = [[1.0, float(n)] + [0.0] * 382 for n in range(30)]
     client.insert("c", [NewRecord(str(n), vector=v) for n, v in enumerate(vectors)])
     seen, token = [], ""
     while True:

@@ -1,1 +1,1 @@
-"""The built-in encoder. This project made it from formulas and procedural pictures, without any photograph."""
+"""The built-in encoder. This project made it from drawn pictures, without any photograph."""

@@ -9,7 +9,7 @@ from afterimage.client import NewRecord, Term, audit_acts
 from tests.support.servers.server import start_server
 from tests.support.servers.shell import Shell
 
-VECTOR = [1.0] + [0.0] * 447
+VECTOR = [1.0] + [0.0] * 383
 
 
 def test_reads_are_reported_by_fields_and_counts_once_they_are_asked_for(tmp_path: Path) -> None:

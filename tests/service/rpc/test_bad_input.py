@@ -39,7 +39,7 @@ GOOD = png(1)
 HUGE_HEADER = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII5BI", 13, b"IHDR", 30_000, 30_000, 8, 2, 0, 0, 0, 0)
 EMPTY_HEADER = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII5BI", 13, b"IHDR", 0, 0, 8, 2, 0, 0, 0, 0)
 HDR = cv2.imencode(".hdr", np.ones((4, 4, 3), np.float32))[1].tobytes()
-VECTOR = [1.0] + [0.0] * 447
+VECTOR = [1.0] + [0.0] * 383
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ BAD_RECORDS = [
     (NewRecord("x", image=GOOD, region=Region(0.5, 0, 0.5, 1)), "ARGUMENT_INVALID", "region.right"),
     (NewRecord("x", vector=[NAN] * 384), "ARGUMENT_INVALID", "vector"),
     (NewRecord("x", vector=[0.0] * 384), "ARGUMENT_INVALID", "vector"),
-    (NewRecord("x", vector=[1.0] * 447), "ARGUMENT_INVALID", "vector"),
+    (NewRecord("x", vector=[1.0] * 383), "ARGUMENT_INVALID", "vector"),
     (NewRecord("x", vector=b"123"), "ARGUMENT_INVALID", "vector"),
     (NewRecord("x", vector=VECTOR, region=Region(0, 0, 1, 1)), "ARGUMENT_INVALID", "region"),
     (NewRecord("x"), "SOURCE_MISSING", "image"),

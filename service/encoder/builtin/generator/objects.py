@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.encoder.builtin.generator import (
+from service.encoder.builtin.generator.fields import smooth_noise
+from service.encoder.builtin.generator.kinds import (
     accessories,
     electronics,
     furniture,
@@ -18,7 +19,6 @@ from service.encoder.builtin.generator import (
     packages,
     toys,
 )
-from service.encoder.builtin.generator.fields import smooth_noise
 from service.encoder.builtin.generator.materials import Picture, add_print, materials
 from service.encoder.builtin.generator.outlines import Outline, any_outline
 from service.encoder.builtin.generator.parts import Kind, Part, Role, Span

@@ -1,1 +1,1 @@
-"""Stage B: trains the head on procedural pairs. Needs PyTorch; nothing here runs in the service."""
+"""Trains the network of the built-in encoder on drawn views. Needs PyTorch; nothing here runs in the service."""

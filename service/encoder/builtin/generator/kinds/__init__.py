@@ -1,0 +1,1 @@
+"""The kinds of goods, each a function that draws its parts."""
