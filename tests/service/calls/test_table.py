@@ -107,7 +107,8 @@ def test_the_client_repeats_by_itself_what_the_table_calls_safe_or_idempotent() 
                 safe = next((k.value for k in node.keywords if k.arg == "retry_safe"), None)
                 if len(names) == 2:
                     found["/".join(map(str, names))] = safe is None or not isinstance(safe, ast.Constant) or safe.value
-    conditional = {"CollectionService/DeleteCollection"}  # safe to repeat unless it is forced
+    # Safe to repeat unless the one is forced, and the other applies or undoes something.
+    conditional = {"CollectionService/DeleteCollection", "CollectionService/TuneCollection"}
     assert len(found) > 50
     for name, repeats in found.items():
         effect = METHODS[f"/afterimage.v1.{name}"].row.effect
