@@ -200,7 +200,7 @@ def test_the_list_of_another_system_is_ordered_by_similarity(client: Client) -> 
 def test_diverse_hits_come_with_what_they_passed_over(client: Client) -> None:
     client.create_collection("c")
     alike = [NewRecord(f"a{n}", vector=[1.0, 0.1 + n / 500] + [0.0] * 382) for n in range(10)]
-    client.insert("c", [*alike, NewRecord("b", vector=[1.0, 0.0, 0.6] + [0.0] * 445)])
+    client.insert("c", [*alike, NewRecord("b", vector=[1.0, 0.0, 0.6] + [0.0] * 381)])
     query = Term(vector=[1.0] + [0.0] * 383)
     assert [h.record_id for h in client.search("c", query, k=3).hits] == ["a0", "a1", "a2"]
     found = client.search("c", query, k=3, diversity=0.5)

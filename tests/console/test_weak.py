@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
 def test_weak_results_are_counted_by_day_and_counting_is_stopped(
     console: Console, client: Client, accessible: Callable[[Page], None]
 ) -> None:
-    one, other = np.eye(448)[:2].tolist()
+    one, other = np.eye(384)[:2].tolist()
     client.create_collection("shoes")
     client.insert("shoes", [NewRecord("1", vector=one)])
     client.search("shoes", Term(vector=one))
