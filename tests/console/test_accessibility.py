@@ -16,6 +16,7 @@ PLACES = {
     "#/collections/shelf/search?terms=1+r0&compare=other": ".hit >> nth=8",
     "#/collections/shelf/records": "tbody tr >> nth=11",
     "#/collections/shelf/records/r1": ".hit >> nth=8",
+    "#/collections/shelf/settings": "text=Delete the collection",
     "#/nowhere": "text=There is no such page",
 }
 

@@ -5,6 +5,7 @@ import { RecordMap } from "./screens/map.js";
 import { Record } from "./screens/record.js";
 import { Records } from "./screens/records.js";
 import { Search } from "./screens/search.js";
+import { Settings } from "./screens/settings.js";
 import { SourceRuns, Syncs } from "./screens/syncs.js";
 import { Trust } from "./screens/trust.js";
 import { WeakResults } from "./screens/weak.js";
@@ -30,6 +31,7 @@ export const SCREENS = [
   { path: "collections/:name/duplicates", title: "Duplicates", shown: "tab", scope: "search", view: Duplicates },
   { path: "collections/:name/map", title: "Map", shown: "tab", scope: "search", view: RecordMap },
   { path: "collections/:name/weak", title: "Weak results", shown: "tab", scope: "admin", view: WeakResults },
+  { path: "collections/:name/settings", title: "Settings", shown: "tab", scope: "", view: Settings },
 ];
 
 /**
