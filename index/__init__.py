@@ -25,6 +25,7 @@ if typing.TYPE_CHECKING:
     from index.collection.closing import save_changed
     from index.collection.collection import Collection
     from index.collection.collection_cache import CollectionCache
+    from index.collection.tally import TALLY_BINS, TALLY_DAYS, SearchDay, SearchTally
     from index.manifest.change_number import number_of, raise_number
     from index.manifest.entries import read_entries
     from index.manifest.listed_database import open_listed
@@ -102,7 +103,6 @@ if typing.TYPE_CHECKING:
         WriteResult,
     )
     from index.types.sources import Failure, Mark, SourceBatch
-    from index.types.tally import TALLY_BINS, TALLY_DAYS, SearchDay, SearchTally
     from index.vectors.ann.centering import CenteringTransform
     from index.vectors.filters.parameters import ParameterValue, check_filter, fill_filter, filter_parameters
     from index.vectors.filters.syntax import MAX_FILTER_BYTES, filter_fields
@@ -287,7 +287,7 @@ _MODULES = {
         "RecordWrite", "Region", "StoredRecord", "Vector", "WriteResult",
     ),
     "types.sources": ("Failure", "Mark", "SourceBatch"),
-    "types.tally": ("TALLY_BINS", "TALLY_DAYS", "SearchDay", "SearchTally"),
+    "collection.tally": ("TALLY_BINS", "TALLY_DAYS", "SearchDay", "SearchTally"),
     "vectors.ann.centering": ("CenteringTransform",),
     "vectors.filters.parameters": ("ParameterValue", "check_filter", "fill_filter", "filter_parameters"),
     "vectors.filters.syntax": ("MAX_FILTER_BYTES", "filter_fields"),

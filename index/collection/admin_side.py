@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from index.collection.collection_handle import CollectionHandle
+from index.collection.tally import SearchTally
 from index.collection.verification import collection_problems
 from index.contract import BackupSet, ColdRecords
 from index.types.backup import Backup
 from index.types.collection import CollectionSpec, CollectionStats
 from index.types.quota import Usage
-from index.types.tally import SearchTally
 
 
 class AdminSide:

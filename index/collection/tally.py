@@ -11,15 +11,33 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from index.contract import RecordStore
 from index.types.errors import AfterimageIndexError
-from index.types.tally import TALLY_BINS, TALLY_DAYS, SearchDay, SearchTally
 
+TALLY_BINS = 20  # of the scores from 0 to 1
+TALLY_DAYS = 90  # that are kept
 _LOG = logging.getLogger(__name__)
 _NAME = "searches"
 _WRITE_EVERY_S = 300.0
 _NO_HIT = 0  # place of the searches without a hit; the bins follow
+
+
+class SearchDay(NamedTuple):
+    """The searches of one day. day: days since 1970-01-01, UTC. without_hit: searches that found nothing. best: the
+    other searches by the bin of their best score, TALLY_BINS counts."""
+
+    day: int
+    without_hit: int
+    best: tuple[int, ...]
+
+
+class SearchTally(NamedTuple):
+    """enabled: whether searches are counted. days: those with searches, in order; at most TALLY_DAYS."""
+
+    enabled: bool
+    days: tuple[SearchDay, ...]
 
 
 class SearchCounter:

@@ -32,7 +32,7 @@ _COMMANDS = {
     "audit": "operations.audit.audit",
     "erase": "operations.erase.erase",
     "access": "operations.access.access",
-    "privacy": "collections.reports.privacy",
+    "privacy": "operations.reports.privacy",
     "encoders": "models.encoders.encoders",
     "top": "monitoring.top.top",
     "backup": "operations.backup.backup",

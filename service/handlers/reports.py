@@ -9,9 +9,9 @@ from afterimage.v1 import admin_service_pb2 as pb
 from index import Collection
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
-from service.engine.search_report import date_of, today
 from service.handlers.conversion.values import from_policy, within
 from service.handlers.request_limits import DEFAULT_REPORT_DAYS, MAX_REPORT_DAYS, MAX_REPORTED_COLLECTIONS
+from service.handlers.searches.search_report import date_of, today
 from service.runtime.protections import Protection
 from service.tenancy.access import AccessRequests
 from service.tenancy.keyring import Principal

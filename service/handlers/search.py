@@ -19,7 +19,6 @@ from service.engine.feedback import moved
 from service.engine.pictures import Encoded
 from service.engine.query import QueryTerm, distance_limit, encode_query, opened
 from service.engine.search_ids import to_search_id
-from service.engine.search_report import counted_search
 from service.errors import ServiceError, release_frames
 from service.handlers.conversion.comparison import compared, to_searches
 from service.handlers.conversion.feedback import to_refinement
@@ -41,9 +40,10 @@ from service.handlers.conversion.search import (
 )
 from service.handlers.conversion.values import check_count, from_notes, invalid, most_vectors, within
 from service.handlers.judgements import JudgementHandlers
-from service.handlers.projection import Projections
 from service.handlers.request_limits import DEFAULT_CLASSIFY_K, MAX_BATCH_SEARCHES, MAX_CLASSIFY_K, MAX_PICTURES
+from service.handlers.searches.projection import Projections
 from service.handlers.searches.saved_searches import fill_in_saved
+from service.handlers.searches.search_report import counted_search
 from service.metrics import Metrics
 from service.runtime.clock import Stopwatch
 from service.runtime.concurrency import gather_bounded

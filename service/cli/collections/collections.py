@@ -11,9 +11,9 @@ import typer
 
 from afterimage.client import Client
 from service.cli.collections.migrate import exchange, migrate
-from service.cli.collections.reports import searches
 from service.cli.collections.tune import calibrate, tune
 from service.cli.connection import with_client, with_keyed_client
+from service.cli.operations.reports import searches
 from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_json, print_table
 from service.cli.searches.search_options import parse_emphasis
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from afterimage.client import Client, Patch, Record
-from service.cli.collections.reports import map_
 from service.cli.connection import with_client
+from service.cli.operations.reports import map_
 from service.cli.output import (
     CommandError,
     Exit,

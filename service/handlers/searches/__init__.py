@@ -1,1 +1,4 @@
-"""Saved searches: their service, and what they add to a search. Searches are in `service.handlers.search`."""
+"""Beside searches: saved ones with their service, counts by day, and maps of records.
+
+Searches themselves are in `service.handlers.search`.
+"""
