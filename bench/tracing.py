@@ -31,7 +31,7 @@ from service.tracing.spans import NO_TRACER, stage
 from tests.support.collector import Collector, running_collector
 from tests.support.servers.server import start_server
 
-RECORDS, DIMENSION = 2000, 384
+RECORDS, dimension = 2000, 384
 WAYS = {"off": None, "off again": None, "0 %": 0.0, "1 %": 0.01, "100 %": 1.0}
 
 
@@ -46,13 +46,13 @@ class Measured:
         self._client = Client(self._server.target, self._server.key("acme"))
         self.costs_ms: dict[str, list[float]] = {}
         chosen = np.random.default_rng(1)
-        self._client.create_collection("cost")
+        dimension = self._client.create_collection("cost").dimension
         for start in range(0, RECORDS, 100):
-            vectors = chosen.standard_normal((100, DIMENSION)).astype("<f4")
+            vectors = chosen.standard_normal((100, dimension)).astype("<f4")
             named = zip((f"r{start + n}" for n in range(100)), vectors, strict=True)
             records = [NewRecord(name, vector=v.tobytes(), attributes={"color": "red"}) for name, v in named]
             self._client.insert("cost", records)
-        term = Term(vector=chosen.standard_normal(DIMENSION).astype("<f4").tobytes())
+        term = Term(vector=chosen.standard_normal(dimension).astype("<f4").tobytes())
         self.calls: dict[str, Callable[[], object]] = {
             "count": lambda: self._client.count_records("cost"),
             "search by vector": lambda: self._client.search("cost", term, k=10),

@@ -58,6 +58,12 @@ def by_parent(spans: list[Received], top: Received) -> list[Received]:
     return [s for s in spans if s.parent == top.span_id]
 
 
+def unit_vector(server: Server, key: str) -> bytes:
+    """A vector of the collection's dimension."""
+    with server.client(key) as client:
+        return b"\0\0\x80?" + bytes(4 * (client.get_collection("c").dimension - 1))
+
+
 def metadata(key: str) -> tuple[tuple[str, str], ...]:
     return (("authorization", f"Bearer {key}"), *CALLERS)
 
@@ -100,7 +106,7 @@ def test_a_callers_trace_goes_on_through_every_door(
     traced: tuple[Server, str], collector: Collector, door: str
 ) -> None:
     server, key = traced
-    vector = b"\0\0\x80?" + bytes(4 * 383)
+    vector = unit_vector(server, key)
     picture = base64.b64encode(png(3)).decode()
     if door == "grpc":
         with grpc.insecure_channel(server.target) as channel:
@@ -201,7 +207,7 @@ def test_the_log_names_the_trace_of_a_call(traced: tuple[Server, str]) -> None:
     server, key = traced
     with grpc.insecure_channel(server.target) as channel:
         stub = search_grpc.SearchServiceStub(channel)
-        query = search_pb.QueryTerm(vector=b"\0\0\x80?" + bytes(4 * 383))
+        query = search_pb.QueryTerm(vector=unit_vector(server, key))
         request = search_pb.SearchRequest(collection="c", query=[query], k=1)
         stub.Search(request, metadata=(*metadata(key), ("x-request-id", "my-request")))
     lines = [json.loads(line) for line in Path(server.log).read_text().splitlines()]
