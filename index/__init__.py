@@ -84,8 +84,8 @@ if typing.TYPE_CHECKING:
         WrongKey,
     )
     from index.types.facets import NumberRange
-    from index.types.feedback import FeedbackSums, Moments
-    from index.types.judgements import JudgedPair, Judgement, JudgementResult, Verdict, VerdictTally
+    from index.types.feedback.judgements import JudgedPair, Judgement, JudgementResult, Verdict, VerdictTally
+    from index.types.feedback.sums import FeedbackSums, Moments
     from index.types.ordering import Order, Position, parse_order
     from index.types.query import ScanStrategy, SearchQuery
     from index.types.quota import Allowance, Quota, StorageLimits, Usage
@@ -277,8 +277,8 @@ _MODULES = {
     ),
     "types.boosts": ("Boost", "Decay", "NumberFactor", "Side"),
     "types.facets": ("NumberRange",),
-    "types.feedback": ("FeedbackSums", "Moments"),
-    "types.judgements": ("JudgedPair", "Judgement", "JudgementResult", "Verdict", "VerdictTally"),
+    "types.feedback.sums": ("FeedbackSums", "Moments"),
+    "types.feedback.judgements": ("JudgedPair", "Judgement", "JudgementResult", "Verdict", "VerdictTally"),
     "types.ordering": ("Order", "Position", "parse_order"),
     "types.query": ("ScanStrategy", "SearchQuery"),
     "types.quota": ("Allowance", "Quota", "StorageLimits", "Usage"),

@@ -9,7 +9,7 @@ from index.collection.collection_handle import CollectionHandle
 from index.speed.gil_yield import searches
 from index.types.answer import DuplicateGroup, Facet, FilterHints, SearchAnswer
 from index.types.checks import normalised
-from index.types.judgements import VerdictTally
+from index.types.feedback.judgements import VerdictTally
 from index.types.ordering import Order, Position
 from index.types.query import SearchQuery
 from index.types.record import UNLIMITED_BYTES, RecordPage, StoredRecord

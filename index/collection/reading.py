@@ -8,7 +8,7 @@ from collections.abc import Generator, Mapping, Sequence
 from index.contract import JUDGED_PAIRS, RecordStore, VectorIndex
 from index.types.answer import DuplicateGroup, Hit, SearchAnswer
 from index.types.errors import AnswerTooLarge, InvalidInput
-from index.types.judgements import RowVerdicts, VerdictTally
+from index.types.feedback.judgements import RowVerdicts, VerdictTally
 from index.types.ordering import Order, Position
 from index.types.query import SearchQuery
 from index.types.record import RecordPage, StoredRecord

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from index.types.companions import Copies, Dropped, KeptPicture, Origin, PicturePolicy, SavedSearch
-from index.types.feedback import FeedbackSums
-from index.types.judgements import JudgedPair, Judgement, JudgementResult, RowVerdicts, Verdict
+from index.types.feedback.judgements import JudgedPair, Judgement, JudgementResult, RowVerdicts, Verdict
+from index.types.feedback.sums import FeedbackSums
 from index.types.record import WriteResult
 from index.types.sources import Failure, Mark, SourceBatch
 

@@ -28,7 +28,7 @@ from index.contract.changes import ChangeSink
 from index.contract.record_store import RecordStore
 from index.types.answer import Facet, FilterHints, SearchAnswer
 from index.types.collection import CollectionSpec, CollectionStats
-from index.types.judgements import RowVerdicts, VerdictTally
+from index.types.feedback.judgements import RowVerdicts, VerdictTally
 from index.types.ordering import Order, Position
 from index.types.query import SearchQuery
 from index.types.record import StoredRecord

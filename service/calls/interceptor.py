@@ -234,7 +234,8 @@ class _Call:
 
     def _refuse(self, failure: Exception) -> None:
         error = _as_error(failure)
-        self._finish(error.reason.code.name, error.reason.name)
+        reason = error.reason
+        self._finish(reason.code.name, reason.name)
         self._context.fail(error)
         release_frames(failure)
 

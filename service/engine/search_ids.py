@@ -57,4 +57,5 @@ def _cipher(collection: Collection, ends: int) -> AESGCM:
 
 
 def _bound(collection: Collection, head: bytes) -> bytes:
-    return head + collection.spec.encoder_fingerprint.encode()
+    spec = collection.spec
+    return head + spec.encoder_fingerprint.encode()

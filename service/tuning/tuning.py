@@ -69,11 +69,10 @@ def _to_json(tuning: Tuning) -> dict[str, Any]:
         found["weights"] = dict(tuning.weights)
     if tuning.learned:
         found["learned"] = True
-    if tuning.calibration is not None:
+    if (calibration := tuning.calibration) is not None:
         found["calibration"] = {
-            "source": tuning.calibration.source.value, "curve": tuning.calibration.curve.model_dump(),
-            "very_alike": tuning.calibration.very_alike, "alike": tuning.calibration.alike,
-            "pairs": tuning.calibration.pairs,
+            "source": calibration.source.value, "curve": calibration.curve.model_dump(),
+            "very_alike": calibration.very_alike, "alike": calibration.alike, "pairs": calibration.pairs,
         }  # fmt: skip
     if tuning.before is not None:
         found["before"] = _to_json(tuning.before)

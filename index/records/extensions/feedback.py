@@ -14,7 +14,7 @@ from index.contract import FEEDBACK, FeedbackReads, FeedbackWrites
 from index.records.extensions.hook import CollectionAccess, Extension, Reader
 from index.records.transaction import Transaction
 from index.storage.sqlite import Connection
-from index.types.feedback import FeedbackSums, Moments
+from index.types.feedback.sums import FeedbackSums, Moments
 
 _PARTS = ("liked", "disliked", "contrast")
 

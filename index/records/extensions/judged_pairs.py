@@ -17,7 +17,7 @@ from index.records.row_changes import RowChanges
 from index.records.transaction import Transaction
 from index.storage.sqlite import Connection
 from index.types.errors import InvalidInput, QuotaExceeded, RecordNotFound
-from index.types.judgements import (
+from index.types.feedback.judgements import (
     MAX_JUDGED_PAIRS,
     JudgedPair,
     Judgement,

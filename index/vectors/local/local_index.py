@@ -11,7 +11,7 @@ from index.types.answer import SearchAnswer
 from index.types.attributes import attributes_to_json
 from index.types.changes import RowChange
 from index.types.collection import CollectionSpec, CollectionStats
-from index.types.judgements import RowVerdicts, VerdictTally
+from index.types.feedback.judgements import RowVerdicts, VerdictTally
 from index.types.query import SearchQuery
 from index.types.record import StoredRecord, Vector
 from index.vectors.ann.ann_build_job import AnnBuilds

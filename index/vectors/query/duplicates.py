@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from index.contract import RowGroup
 from index.speed.roaring_arrays import members
 from index.types.errors import InvalidInput
-from index.types.judgements import RowVerdicts, VerdictTally
+from index.types.feedback.judgements import RowVerdicts, VerdictTally
 from index.vectors.ann.ann_index import AnnIndex
 from index.vectors.query.filter_cache import FilteredRows
 from index.vectors.query.judged import JudgedGrouping, PlaceVerdicts

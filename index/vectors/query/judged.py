@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from index.speed.roaring_arrays import members
-from index.types.judgements import RowVerdicts, VerdictTally
+from index.types.feedback.judgements import RowVerdicts, VerdictTally
 from index.vectors.query.covering import Covering
 from index.vectors.query.pairs import Near
 

@@ -64,7 +64,8 @@ class Weights:
     def part_sizes(self) -> tuple[int, int, int]:
         """The dimensions of the colour, the instance and the family part."""
         fitted = self.projections
-        return fitted.colour.matrix.shape[1], fitted.instance.matrix.shape[1], self.network.family.shape[1]
+        colour, instance = fitted.colour.matrix, fitted.instance.matrix
+        return colour.shape[1], instance.shape[1], self.network.family.shape[1]
 
 
 def read_weights() -> Weights:

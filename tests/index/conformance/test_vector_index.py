@@ -22,13 +22,13 @@ from index import (
 from index.contract import Capabilities, IndexSite, RecordStore
 from index.types.changes import RowChange
 from index.types.collection import CollectionSpec
-from index.types.judgements import RowVerdicts
+from index.types.feedback.judgements import RowVerdicts
 from tests.index.conformance.opened import Opened, unit
 from tests.support.data.collections import SPEC, record, vector
 from tests.support.data.filters import random_attributes, random_filter
 from tests.support.data.numpy_index import NumpyIndex, NumpyIndexes
-from tests.support.data.plain_duplicates import gap_near, random_verdicts, unlike
 from tests.support.data.remote_like import Fault, Faults
+from tests.support.oracles.plain_duplicates import gap_near, random_verdicts, unlike
 
 
 def changes(opened: Opened, *numbers: int) -> list[RowChange]:

@@ -1,1 +1,1 @@
-"""Collections, directories, filters, feeds and pictures for tests, and plain oracles."""
+"""Collections, directories, filters, feeds and pictures for tests."""

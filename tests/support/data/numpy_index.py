@@ -18,13 +18,13 @@ from index.types.attributes import attributes_to_json
 from index.types.changes import RowChange
 from index.types.collection import CollectionSpec, CollectionStats
 from index.types.errors import AnswerTooLarge
-from index.types.judgements import RowVerdicts, VerdictTally
+from index.types.feedback.judgements import RowVerdicts, VerdictTally
 from index.types.query import ORDER_REACH, SearchQuery
 from index.types.query import ScanStrategy as Strategy
 from index.types.record import StoredRecord
-from tests.support.data.plain_arrangements import boosted, by_attribute, diverse
-from tests.support.data.plain_duplicates import plain_groups
-from tests.support.data.plain_rows import Rows
+from tests.support.oracles.plain_arrangements import boosted, by_attribute, diverse
+from tests.support.oracles.plain_duplicates import plain_groups
+from tests.support.oracles.plain_rows import Rows
 
 VARIABLE = "TEST_VECTOR_INDEX"  # numpy: tests and their servers use this index
 

@@ -35,7 +35,7 @@ from service.tenancy.keyring import Principal
 from tests.support.data.collections import loaded
 from tests.support.data.filters import Predicate, random_attributes, random_filter
 from tests.support.data.pictures import encode, noise, png
-from tests.support.data.search_oracle import Asked, Held, Learned, Oracle
+from tests.support.oracles.search_oracle import Asked, Held, Learned, Oracle
 from tests.support.servers.shop import Shop
 
 _PICTURES = 6

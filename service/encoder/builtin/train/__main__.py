@@ -17,7 +17,7 @@ from pathlib import Path
 
 # Before numpy and OpenCV are loaded: every process that draws has one core.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
+    os.environ[_name] = "1"
 
 from service.encoder.builtin.train.loop import Recipe, Work, train  # noqa: E402
 from service.encoder.builtin.train.parts import Amounts  # noqa: E402

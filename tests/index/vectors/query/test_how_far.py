@@ -32,7 +32,7 @@ def rows(count: int, **more: Any) -> Any:
 
 def learnt(distances: np.ndarray) -> Any:
     """Rows whose order is another than that of their distances."""
-    return rows(len(distances), transform=object(), distances=lambda _, slots: distances[slots])
+    return rows(len(distances), transform=object(), distances=lambda _, slots, scale: distances[slots])
 
 
 def hits(distances: list[float], path: ScanStrategy = ScanStrategy.GRAPH) -> Hits:

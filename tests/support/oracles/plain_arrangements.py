@@ -13,7 +13,7 @@ from index.types.ordering import Order
 from index.types.query import SearchQuery
 from index.types.record import StoredRecord
 from index.vectors.filters.syntax import parse_filter
-from tests.support.data.plain_rows import Rows, matches
+from tests.support.oracles.plain_rows import Rows, matches
 
 Groups = list[list[Hit]]
 

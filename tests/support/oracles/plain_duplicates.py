@@ -8,7 +8,7 @@ from itertools import combinations, pairwise
 import numpy as np
 
 from index.contract import RowGroup
-from index.types.judgements import RowVerdicts, VerdictTally
+from index.types.feedback.judgements import RowVerdicts, VerdictTally
 from index.types.record import Vector
 
 Pairs = set[tuple[int, int]]

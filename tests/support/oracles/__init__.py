@@ -1,0 +1,1 @@
+"""Plain implementations that tests compare with: slow, obvious, and without any code of the project."""
