@@ -102,7 +102,7 @@ if typing.TYPE_CHECKING:
         Vector,
         WriteResult,
     )
-    from index.types.sources import Failure, Mark, SourceBatch
+    from index.types.sources import Failure, ItemPush, Mark, PushedItems, PushResult, SourceBatch
     from index.vectors.ann.centering import CenteringTransform
     from index.vectors.filters.parameters import ParameterValue, check_filter, fill_filter, filter_parameters
     from index.vectors.filters.syntax import MAX_FILTER_BYTES, filter_fields
@@ -148,6 +148,7 @@ __all__ = [
     "FilterSyntaxError",
     "Hit",
     "InvalidInput",
+    "ItemPush",
     "JudgedPair",
     "JudgedPairs",
     "Judgement",
@@ -168,6 +169,8 @@ __all__ = [
     "PictureDigests",
     "PicturePolicy",
     "Position",
+    "PushResult",
+    "PushedItems",
     "Quota",
     "QuotaExceeded",
     "RecordExists",
@@ -286,7 +289,7 @@ _MODULES = {
         "UNLIMITED_BYTES", "Attributes", "AttributeValue", "Outcome", "RecordPage", "RecordPatch",
         "RecordWrite", "Region", "StoredRecord", "Vector", "WriteResult",
     ),
-    "types.sources": ("Failure", "Mark", "SourceBatch"),
+    "types.sources": ("Failure", "ItemPush", "Mark", "PushResult", "PushedItems", "SourceBatch"),
     "collection.tally": ("TALLY_BINS", "TALLY_DAYS", "SearchDay", "SearchTally"),
     "vectors.ann.centering": ("CenteringTransform",),
     "vectors.filters.parameters": ("ParameterValue", "check_filter", "fill_filter", "filter_parameters"),

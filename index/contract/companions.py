@@ -15,7 +15,7 @@ from index.types.companions import Copies, Dropped, KeptPicture, Origin, Picture
 from index.types.feedback.judgements import JudgedPair, Judgement, JudgementResult, RowVerdicts, Verdict
 from index.types.feedback.sums import FeedbackSums
 from index.types.record import WriteResult
-from index.types.sources import Failure, Mark, SourceBatch
+from index.types.sources import Failure, ItemPush, Mark, PushedItems, PushResult, SourceBatch
 
 R = TypeVar("R")
 W = TypeVar("W")
@@ -81,6 +81,15 @@ class SourceReads(Protocol):
     def counts(self, run: str) -> dict[str, int]:
         """How far a run was when it last stored something."""
 
+    def feed_time(self, source: str) -> int:
+        """When the feed was current that was last applied, in milliseconds since 1970; 0: none was."""
+
+    def pushed_since(self, source: str, feed_ms: int) -> PushedItems:
+        """What was pushed at or after a time."""
+
+    def standing(self, push: ItemPush) -> PushResult | None:
+        """Why a push comes too late; None: it would hold."""
+
     def withdrawn_by(self, run: str) -> list[str]:
         """Ids of the records that a run withdrew and that can still be brought back, in order."""
 
@@ -98,9 +107,20 @@ class SourceWrites(Protocol):
         """Takes records of the source out, to be brought back by `reinstate` until they are purged. Returns how many.
         Raises StaleEpoch."""
 
-    def reinstate(self, source: str, record_ids: Sequence[str], epoch: int | None = None) -> list[str]:
+    def reinstate(
+        self, source: str, record_ids: Sequence[str], epoch: int | None = None, batch: SourceBatch | None = None
+    ) -> list[str]:
         """Brings withdrawn records back as they were. Returns the ids that came. epoch: of the run that does it, None
-        for anybody else. Raises QuotaExceeded or StaleEpoch."""
+        for anybody else; batch: of that run, with what its feed knows. Raises QuotaExceeded or StaleEpoch."""
+
+    def begin_feed(self, source: str, epoch: int, feed_ms: int) -> None:
+        """Notes that a feed that was current at a time is applied from now on. Raises StaleEpoch."""
+
+    def forget_pushed(self, source: str, before_ms: int) -> int:
+        """Drops what is known of pushes before a time. Returns how many records."""
+
+    def push(self, change: ItemPush) -> PushResult:
+        """Stores a change of one item, whole or not at all. Raises what refuses one of its records."""
 
     def purge(self, before_ms: int) -> int:
         """Erases for good what was withdrawn before a time (milliseconds since 1970). Returns how many."""

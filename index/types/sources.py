@@ -38,7 +38,8 @@ class Failure:
 @dataclass(frozen=True)
 class SourceBatch:
     """Writes and failures of one run, to be stored at once. The store counts what came of them under the run's id;
-    counts: what it cannot see, to be added."""
+    counts: what it cannot see, to be added. feed_ms: when the run's feed was current: what was pushed at or after that
+    stays as it is; items: of records, where the item's id is another."""
 
     epoch: int
     source: str
@@ -46,3 +47,43 @@ class SourceBatch:
     writes: Sequence[Normalised | WriteResult] = ()
     failures: Sequence[Failure] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    feed_ms: int = 0
+    items: Mapping[str, str] = field(default_factory=dict)
+
+
+class PushedItems(NamedTuple):
+    """Records that pushes concerned, and their items."""
+
+    records: frozenset[str] = frozenset()
+    items: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class ItemPush:
+    """A change of one item.
+
+    - `changed_ms`: when the change was made, in milliseconds since 1970.
+    - `writes`: the records of the item; none: it is deleted.
+    """
+
+    source: str
+    item_id: str
+    changed_ms: int
+    writes: Sequence[Normalised | WriteResult] = ()
+
+
+@dataclass(frozen=True)
+class PushResult:
+    """What came of a push.
+
+    - `outcome`: applied, stale (a feed of `than_ms` is newer), superseded (a push of `than_ms` is newer) or foreign
+      (`other` is a record of another source).
+    - `results`: of each write. `deleted`: records that were taken out. `sequence`: of the last change; 0: none.
+    """
+
+    outcome: str
+    than_ms: int = 0
+    other: str = ""
+    results: tuple[WriteResult, ...] = ()
+    deleted: int = 0
+    sequence: int = 0

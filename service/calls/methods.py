@@ -99,6 +99,7 @@ METHODS: Mapping[str, Method] = by_path(
         Row("UndoDeletions", Scope.SYNC, _IDEMPOTENT, audit=audit.UNDO_DELETIONS),
         Row("ListFailures", Scope.SYNC),
         Row("RetryFailures", Scope.SYNC, _NOT_IDEMPOTENT, audit=audit.RETRY_FAILURES),
+        Row("PushItem", Scope.SYNC, _IDEMPOTENT, audit=audit.PUSH_ITEM),
     ),
     methods_of(
         worker_service_pb2,

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from afterimage.v1 import sync_service_pb2 as pb
 from service.handlers.conversion.sync import (
     from_token,
+    to_change,
     to_config,
     to_failure,
     to_options,
     to_preview,
+    to_pushed,
     to_run,
     to_source,
     to_token,
@@ -105,3 +107,7 @@ class SyncHandlers:
             raise invalid("record_ids", f"set at most {MAX_IDS:,} ids, or none for all")
         count, run = await self._sync.retry_failures(caller, request.source, list(request.record_ids))
         return pb.RetryFailuresResponse(failure_count=count, run=to_run(run))
+
+    async def PushItem(self, request: pb.PushItemRequest, caller: Principal) -> pb.PushItemResponse:
+        """Stores a change of one item."""
+        return to_pushed(await self._sync.pushes.push(caller, request.source, to_change(request)))

@@ -83,6 +83,7 @@ class SourceState:
 
     - `pictures_per_s`: its speed.
     - `ends_in_newline`: whether the feed ended with a line break. Complete tables and JSON lines usually do.
+    - `applied_digest`, `applied_ms`: the content of the feed, and when it was current, in milliseconds since 1970.
     """
 
     feed_digest: str = ""
@@ -94,6 +95,8 @@ class SourceState:
     ends_in_newline: bool = False
     success_ms: int = 0
     pictures_per_s: float = 0.0
+    applied_digest: str = ""
+    applied_ms: int = 0
 
 
 @dataclass(frozen=True)

@@ -458,6 +458,9 @@ _CASES: dict[str, Case] = {
         lambda w, n: sync_service_pb2.RetryFailuresRequest(source=_a_source(w, n)),
         lambda w, n, q: _runs(w, q.source) > 0,
     ),
+    "SyncService/PushItem": Case(
+        lambda w, n: sync_service_pb2.PushItemRequest(source=_a_source(w, n), delete_item_id="1"),
+    ),
     "AuditService/SetReadAudit": Case(
         lambda w, n: audit_service_pb2.SetReadAuditRequest(every_minutes=1 + n % 1440),
         lambda w, n, q: w.client.read_audit() == q.every_minutes,

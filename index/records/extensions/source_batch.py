@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
+from index.records.extensions.pushed import without_pushed
 from index.records.transaction import Transaction
 from index.storage.sqlite import Connection
 from index.types.errors import StaleEpoch
@@ -39,6 +40,7 @@ def claim_epoch(transaction: Transaction, epoch: int) -> None:
 def apply_batch(transaction: Transaction, batch: SourceBatch) -> list[WriteResult]:
     """Stores a batch, a result for each write. Raises StaleEpoch."""
     check_epoch(transaction, batch.epoch)
+    batch = without_pushed(transaction.connection, batch)
     results = transaction.upsert(batch.writes, insert_only=False)
     done = [(batch.source, r.record_id) for r in results if r.outcome is not Outcome.FAILED]
     transaction.connection.executemany("DELETE FROM failures WHERE source = ? AND record_id = ?", done)

@@ -9,8 +9,8 @@ from dataclasses import replace
 from index.contract import SOURCES
 from index.records.extensions.hook import CollectionAccess
 from index.records.prepare import prepare
-from index.types.record import WriteResult
-from index.types.sources import Failure, Mark, SourceBatch
+from index.types.record import RecordWrite, WriteResult
+from index.types.sources import Failure, ItemPush, Mark, PushedItems, PushResult, SourceBatch
 
 UNDO_DAYS = 7
 _AT_ONCE = 500
@@ -51,10 +51,37 @@ class SourceRecords:
         there were. Raises StaleEpoch."""
         return self._access.write(lambda t: t.companion(SOURCES).withdraw(batch, record_ids))
 
-    def reinstate(self, source: str, record_ids: Sequence[str], epoch: int | None = None) -> list[str]:
+    def reinstate(
+        self, source: str, record_ids: Sequence[str], epoch: int | None = None, batch: SourceBatch | None = None
+    ) -> list[str]:
         """Brings withdrawn records back; returns the ids of those that came. `epoch`: of the run that does it; None:
-        somebody else does. Raises QuotaExceeded or StaleEpoch."""
-        return self._access.write(lambda t: t.companion(SOURCES).reinstate(source, record_ids, epoch))
+        somebody else does. `batch`: of that run, with what its feed knows. Raises QuotaExceeded or StaleEpoch."""
+        return self._access.write(lambda t: t.companion(SOURCES).reinstate(source, record_ids, epoch, batch))
+
+    def begin_feed(self, source: str, epoch: int, feed_ms: int) -> None:
+        """Notes that a feed that was current at a time is applied from now on. Raises StaleEpoch."""
+        self._access.write(lambda t: t.companion(SOURCES).begin_feed(source, epoch, feed_ms))
+
+    def feed_time(self, source: str) -> int:
+        """When the feed was current that was last applied, in milliseconds since 1970; 0: none was."""
+        return self._access.read(lambda s: s.companion(SOURCES).feed_time(source))
+
+    def pushed_since(self, source: str, feed_ms: int) -> PushedItems:
+        """What was pushed at or after a time."""
+        return self._access.read(lambda s: s.companion(SOURCES).pushed_since(source, feed_ms))
+
+    def standing(self, push: ItemPush) -> PushResult | None:
+        """Why a push comes too late; None: it would hold."""
+        return self._access.read(lambda s: s.companion(SOURCES).standing(push))
+
+    def forget_pushed(self, source: str, before_ms: int) -> int:
+        """Drops what is known of pushes before a time. Returns how many records."""
+        return self._access.write(lambda t: t.companion(SOURCES).forget_pushed(source, before_ms))
+
+    def push(self, change: ItemPush, writes: Sequence[RecordWrite]) -> PushResult:
+        """Stores a change of one item, whole or not at all. Raises what refuses one of its records."""
+        whole = replace(change, writes=prepare(writes, self._access.spec.dimension))
+        return self._access.write(lambda t: t.companion(SOURCES).push(whole))
 
     def undo(self, source: str, run: str) -> int:
         """Brings back all that a run withdrew; returns how many. Raises QuotaExceeded."""

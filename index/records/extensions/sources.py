@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from index.contract import SOURCES, SourceReads, SourceWrites
-from index.records.extensions import source_batch, withdrawn
+from index.records.extensions import pushed, source_batch, withdrawn
 from index.records.extensions.hook import Extension, Reader
 from index.records.queries import blocks, marks
 from index.records.row_changes import RowChanges
@@ -13,7 +13,7 @@ from index.records.transaction import Transaction
 from index.storage.sqlite import Connection
 from index.types.companions import Origin
 from index.types.record import RecordWrite, WriteResult
-from index.types.sources import Failure, Mark, SourceBatch
+from index.types.sources import Failure, ItemPush, Mark, PushedItems, PushResult, SourceBatch
 
 _PAGE = 5000
 _MIGRATIONS = {
@@ -62,6 +62,7 @@ _MIGRATIONS = {
     ) WITHOUT ROWID;
     CREATE TABLE run_counts (run TEXT PRIMARY KEY, counts TEXT NOT NULL) WITHOUT ROWID
 """,
+    9: pushed.MIGRATION,
 }
 
 
@@ -93,7 +94,9 @@ class Sources(Extension):
         transaction.connection.execute("UPDATE records SET item_digest = NULL WHERE row_id = ?", (row_id,))
 
     def deleted(self, transaction: Transaction, record_ids: Sequence[str]) -> int:
-        transaction.connection.executemany("DELETE FROM failures WHERE record_id = ?", [(i,) for i in record_ids])
+        for table in ("failures", "pushed"):
+            query = f"DELETE FROM {table} WHERE record_id = ?"  # noqa: S608
+            transaction.connection.executemany(query, [(i,) for i in record_ids])
         return sum(withdrawn.forget_withdrawn(transaction, i) for i in record_ids)
 
     def product_deleted(self, transaction: Transaction, product_id: str) -> int:
@@ -127,6 +130,15 @@ class _Reads:
     def counts(self, run: str) -> dict[str, int]:
         return self._read(lambda connection: source_batch.read_counts(connection, run))
 
+    def feed_time(self, source: str) -> int:
+        return self._read(lambda connection: pushed.feed_time(connection, source))
+
+    def pushed_since(self, source: str, feed_ms: int) -> PushedItems:
+        return self._read(lambda connection: pushed.pushed_since(connection, source, feed_ms))
+
+    def standing(self, push: ItemPush) -> PushResult | None:
+        return self._read(lambda connection: pushed.standing(connection, push))
+
     def withdrawn_by(self, run: str) -> list[str]:
         return self._read(lambda connection: withdrawn.withdrawn_by(connection, run))
 
@@ -144,8 +156,20 @@ class _Writes:
     def withdraw(self, batch: SourceBatch, record_ids: Sequence[str]) -> int:
         return withdrawn.withdraw(self._transaction, batch, record_ids)
 
-    def reinstate(self, source: str, record_ids: Sequence[str], epoch: int | None = None) -> list[str]:
-        return withdrawn.reinstate(self._transaction, source, record_ids, epoch)
+    def reinstate(
+        self, source: str, record_ids: Sequence[str], epoch: int | None = None, batch: SourceBatch | None = None
+    ) -> list[str]:
+        return withdrawn.reinstate(self._transaction, source, record_ids, epoch, batch)
+
+    def begin_feed(self, source: str, epoch: int, feed_ms: int) -> None:
+        source_batch.check_epoch(self._transaction, epoch)
+        pushed.begin_feed(self._transaction, source, feed_ms)
+
+    def forget_pushed(self, source: str, before_ms: int) -> int:
+        return pushed.forget_pushed(self._transaction, source, before_ms)
+
+    def push(self, change: ItemPush) -> PushResult:
+        return apply_push(self._transaction, change)
 
     def purge(self, before_ms: int) -> int:
         return withdrawn.purge(self._transaction, before_ms)
@@ -158,6 +182,28 @@ class _Writes:
 
     def forget_counts(self, run: str) -> None:
         source_batch.forget_counts(self._transaction, run)
+
+
+def apply_push(transaction: Transaction, push: ItemPush) -> PushResult:
+    """Stores a change of one item, whole or not at all. Raises what refuses one of its records."""
+    connection = transaction.connection
+    if (late := pushed.standing(connection, push)) is not None:
+        return late
+    if other := pushed.foreign(connection, push):
+        return PushResult("foreign", other=other)
+    before = pushed.records_of(connection, push.source, push.item_id)
+    results = transaction.upsert(push.writes, insert_only=False)
+    for result in results:
+        if result.error is not None:
+            raise result.error
+    kept = [result.record_id for result in results]
+    gone = [record_id for record_id in before if record_id not in kept]
+    count = withdrawn.take_out(transaction, SourceBatch(0, push.source, "push"), gone)
+    pairs = [(push.source, i) for i in (*kept, *gone)]
+    connection.executemany("DELETE FROM failures WHERE source = ? AND record_id = ?", pairs)
+    pushed.note(connection, push, kept, gone)
+    changed = count or any(result.sequence for result in results)
+    return PushResult("applied", results=tuple(results), deleted=count, sequence=transaction.sequence if changed else 0)
 
 
 def read_origins(connection: Connection, record_ids: Sequence[str]) -> dict[str, Origin]:
@@ -184,6 +230,7 @@ def read_marks(connection: Connection, source: str, after: str) -> list[Mark]:
 def release(transaction: Transaction, source: str) -> int:
     """Makes the records of a source nobody's, and drops what is kept of the source; returns how many there were."""
     connection = transaction.connection
-    connection.execute("DELETE FROM failures WHERE source = ?", (source,))
+    for table in ("failures", "pushed", "source_feeds"):
+        connection.execute(f"DELETE FROM {table} WHERE source = ?", (source,))  # noqa: S608
     query = "UPDATE records SET source = NULL, item_digest = NULL WHERE source = ?"
     return int(connection.execute(query, (source,)).rowcount)

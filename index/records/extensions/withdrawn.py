@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from index.records.extensions.pushed import newer
 from index.records.extensions.source_batch import check_epoch, note_counts
 from index.records.queries import unpack_region
 from index.records.row_changes import RowChanges, record_size
@@ -27,6 +28,14 @@ def withdraw(transaction: Transaction, batch: SourceBatch, record_ids: Sequence[
     """Takes records of the source out of the collection, to be brought back by `reinstate` until they are purged.
     Returns how many there were. Raises StaleEpoch."""
     check_epoch(transaction, batch.epoch)
+    pushed = newer(transaction.connection, batch, record_ids)
+    count = take_out(transaction, batch, [i for i in record_ids if i not in pushed])
+    note_counts(transaction.connection, batch, Counter(deleted=count))
+    return count
+
+
+def take_out(transaction: Transaction, batch: SourceBatch, record_ids: Sequence[str]) -> int:
+    """The same for whoever needs no epoch. Counts nothing."""
     connection, now_ms, count = transaction.connection, time.time_ns() // 1_000_000, 0
     for record_id in record_ids:
         row = connection.execute(
@@ -43,7 +52,6 @@ def withdraw(transaction: Transaction, batch: SourceBatch, record_ids: Sequence[
         )
         count += transaction.delete_row(row_id, for_good=False)
         connection.execute("DELETE FROM failures WHERE source = ? AND record_id = ?", (batch.source, record_id))
-    note_counts(connection, batch, Counter(deleted=count))
     return count
 
 
@@ -52,13 +60,18 @@ def withdrawn_by(connection: Connection, run: str) -> list[str]:
     return [r[0] for r in connection.execute("SELECT record_id FROM withdrawn WHERE run = ? ORDER BY 1", (run,))]
 
 
-def reinstate(transaction: Transaction, source: str, record_ids: Sequence[str], epoch: int | None = None) -> list[str]:
+def reinstate(
+    transaction: Transaction, source: str, record_ids: Sequence[str], epoch: int | None = None,
+    batch: SourceBatch | None = None,
+) -> list[str]:  # fmt: skip
     """Brings withdrawn records of a source back as they were; those whose id has been taken since stay away. Returns
-    the ids that came back. `epoch`: of the run that does it; None: somebody else does. Raises QuotaExceeded or
-    StaleEpoch."""
+    the ids that came back. `epoch`: of the run that does it; None: somebody else does. `batch`: of that run: what was
+    pushed since its feed stays away too. Raises QuotaExceeded or StaleEpoch."""
     if epoch is not None:
         check_epoch(transaction, epoch)
     connection, back = transaction.connection, []
+    pushed = newer(connection, batch, record_ids) if batch is not None else set()
+    record_ids = [i for i in record_ids if i not in pushed]
     for record_id in record_ids:
         row = connection.execute(
             f"SELECT row_id, {_KEPT} FROM withdrawn WHERE record_id = ? AND source = ?",  # noqa: S608

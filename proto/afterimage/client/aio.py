@@ -166,6 +166,8 @@ class AsyncClient:
     undo_deletions = async_method(catalogues.undo_deletions)
     list_failures_page = async_method(catalogues.list_failures_page)
     retry_failures = async_method(catalogues.retry_failures)
+    push_item = async_method(catalogues.push_item)
+    push_deletion = async_method(catalogues.push_deletion)
 
     async def collections(self) -> AsyncIterator[Collection]:
         """Yields all collections, ordered by name."""

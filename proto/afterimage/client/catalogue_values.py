@@ -229,3 +229,22 @@ class SyncFailure:
     tries: int
     first_time: datetime
     last_time: datetime
+
+
+@dataclass(frozen=True)
+class PushedItem:
+    """What came of a change of one item.
+
+    outcome: created, updated, unchanged, deleted or skipped; reason, message: why it was skipped. record_count: how
+    many records the item has now. notes: what of it was left out, and why. sequence: of the collection's last change
+    by it; 0: nothing was changed.
+    """
+
+    outcome: str
+    item_id: str
+    reason: str = ""
+    message: str = ""
+    record_count: int = 0
+    deleted_count: int = 0
+    sequence: int = 0
+    notes: tuple[str, ...] = ()

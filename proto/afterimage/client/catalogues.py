@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -110,6 +111,29 @@ def retry_failures(source: str, record_ids: Sequence[str] = ()) -> Call[tuple[in
     return Call(
         "SyncService", "RetryFailures", request, lambda r: (int(r.failure_count), to_run(r.run)), retry_safe=False
     )
+
+
+def push_item(
+    source: str, item: Mapping[str, object] | Sequence[Mapping[str, object]], *, change_time: datetime | None = None
+) -> Call[values.PushedItem]:
+    """Stores a change of one item between two feeds. item: with the feed's own field names."""
+    return _push(pb.PushItemRequest(source=source, item_json=json.dumps(item)), change_time)
+
+
+def push_deletion(source: str, item_id: str, *, change_time: datetime | None = None) -> Call[values.PushedItem]:
+    """Deletes the records of one item between two feeds."""
+    return _push(pb.PushItemRequest(source=source, delete_item_id=item_id), change_time)
+
+
+def _push(request: pb.PushItemRequest, change_time: datetime | None) -> Call[values.PushedItem]:
+    if change_time is not None:
+        request.change_time.FromDatetime(change_time.astimezone(timezone.utc))
+    return Call(
+        "SyncService", "PushItem", request,
+        lambda r: values.PushedItem(
+            r.outcome, r.item_id, r.reason, r.message, r.record_count, r.deleted_count, r.sequence, tuple(r.notes)
+        ),
+    )  # fmt: skip
 
 
 def watch_request(run_id: str) -> pb.WatchRunRequest:

@@ -166,6 +166,8 @@ class Client:
     undo_deletions = sync_method(catalogues.undo_deletions)
     list_failures_page = sync_method(catalogues.list_failures_page)
     retry_failures = sync_method(catalogues.retry_failures)
+    push_item = sync_method(catalogues.push_item)
+    push_deletion = sync_method(catalogues.push_deletion)
 
     def collections(self) -> Iterator[Collection]:
         """Yields all collections, ordered by name."""

@@ -744,7 +744,7 @@ class Plan(_message.Message):
     unchanged_count: _builtins.int
     delete_count: _builtins.int
     kept_count: _builtins.int
-    """Records that are missing in the feed and stay."""
+    """Records that are missing in the feed and stay, or were pushed since the feed was current."""
     failed_before_count: _builtins.int
     """Records that failed permanently within the last day with the same picture; not retried today."""
     estimated_seconds: _builtins.float
@@ -1353,6 +1353,92 @@ class RetryFailuresRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RetryFailuresRequest: _TypeAlias = RetryFailuresRequest  # noqa: Y015
+
+@_typing.final
+class PushItemRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    ITEM_JSON_FIELD_NUMBER: _builtins.int
+    DELETE_ITEM_ID_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """Name or id of the source."""
+    item_json: _builtins.str
+    """The item as the feed has it: a JSON object with the feed's own field names, of up to 256 KiB. The source's
+    mapping applies. For a Shopify CSV also a list: the rows of one product.
+    """
+    delete_item_id: _builtins.str
+    """Deletes the records of the item with this id that follow the source."""
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp:
+        """When the shop made the change, at most 5 minutes in the future. If unset, now."""
+
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        item_json: _builtins.str = ...,
+        delete_item_id: _builtins.str = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "change_time", b"change_time", "delete_item_id", b"delete_item_id", "item_json", b"item_json"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "change_time", b"change_time", "delete_item_id", b"delete_item_id", "item_json", b"item_json", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["item_json", "delete_item_id"]  # noqa: Y015
+    _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
+
+Global___PushItemRequest: _TypeAlias = PushItemRequest  # noqa: Y015
+
+@_typing.final
+class PushItemResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    DELETED_COUNT_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
+    outcome: _builtins.str
+    """created, updated, unchanged, deleted or skipped."""
+    reason: _builtins.str
+    """Why it was skipped: FEED_NEWER, PUSH_NEWER or OTHER_SOURCE, and in words."""
+    message: _builtins.str
+    item_id: _builtins.str
+    record_count: _builtins.int
+    """Number of records that the item has now: one for each picture."""
+    deleted_count: _builtins.int
+    """Number of records that were deleted."""
+    sequence: _builtins.int
+    """Number of the collection's last change by this call; 0 if nothing was changed."""
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The parts of the item that were left out, and the reasons."""
+
+    def __init__(
+        self,
+        *,
+        outcome: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        item_id: _builtins.str = ...,
+        record_count: _builtins.int = ...,
+        deleted_count: _builtins.int = ...,
+        sequence: _builtins.int = ...,
+        notes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_count", b"deleted_count", "item_id", b"item_id", "message", b"message", "notes", b"notes", "outcome", b"outcome", "reason", b"reason", "record_count", b"record_count", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PushItemResponse: _TypeAlias = PushItemResponse  # noqa: Y015
 
 @_typing.final
 class RetryFailuresResponse(_message.Message):

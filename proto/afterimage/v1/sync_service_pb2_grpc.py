@@ -90,6 +90,11 @@ class SyncServiceStub(object):
                 request_serializer=afterimage_dot_v1_dot_sync__service__pb2.RetryFailuresRequest.SerializeToString,
                 response_deserializer=afterimage_dot_v1_dot_sync__service__pb2.RetryFailuresResponse.FromString,
                 )
+        self.PushItem = channel.unary_unary(
+                '/afterimage.v1.SyncService/PushItem',
+                request_serializer=afterimage_dot_v1_dot_sync__service__pb2.PushItemRequest.SerializeToString,
+                response_deserializer=afterimage_dot_v1_dot_sync__service__pb2.PushItemResponse.FromString,
+                )
 
 
 class SyncServiceServicer(object):
@@ -201,6 +206,14 @@ class SyncServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PushItem(self, request, context):
+        """Stores a change of one item between two feeds, whole or not at all. The latest state of an item holds, whether a
+        feed or a push brought it. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SyncServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -278,6 +291,11 @@ def add_SyncServiceServicer_to_server(servicer, server):
                     servicer.RetryFailures,
                     request_deserializer=afterimage_dot_v1_dot_sync__service__pb2.RetryFailuresRequest.FromString,
                     response_serializer=afterimage_dot_v1_dot_sync__service__pb2.RetryFailuresResponse.SerializeToString,
+            ),
+            'PushItem': grpc.unary_unary_rpc_method_handler(
+                    servicer.PushItem,
+                    request_deserializer=afterimage_dot_v1_dot_sync__service__pb2.PushItemRequest.FromString,
+                    response_serializer=afterimage_dot_v1_dot_sync__service__pb2.PushItemResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -542,5 +560,22 @@ class SyncService(object):
         return grpc.experimental.unary_unary(request, target, '/afterimage.v1.SyncService/RetryFailures',
             afterimage_dot_v1_dot_sync__service__pb2.RetryFailuresRequest.SerializeToString,
             afterimage_dot_v1_dot_sync__service__pb2.RetryFailuresResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def PushItem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/afterimage.v1.SyncService/PushItem',
+            afterimage_dot_v1_dot_sync__service__pb2.PushItemRequest.SerializeToString,
+            afterimage_dot_v1_dot_sync__service__pb2.PushItemResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

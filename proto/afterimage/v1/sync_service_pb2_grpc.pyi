@@ -63,6 +63,10 @@ class SyncServiceStub:
     """Returns the records that could not be synchronized, and the reasons. Safe to retry."""
     RetryFailures: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.RetryFailuresRequest, _sync_service_pb2.RetryFailuresResponse]
     """Clears failures and starts a run that retries them."""
+    PushItem: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.PushItemRequest, _sync_service_pb2.PushItemResponse]
+    """Stores a change of one item between two feeds, whole or not at all. The latest state of an item holds, whether a
+    feed or a push brought it. Idempotent.
+    """
 
 @_typing.type_check_only
 class SyncServiceAsyncStub(SyncServiceStub):
@@ -99,6 +103,10 @@ class SyncServiceAsyncStub(SyncServiceStub):
     """Returns the records that could not be synchronized, and the reasons. Safe to retry."""
     RetryFailures: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.RetryFailuresRequest, _sync_service_pb2.RetryFailuresResponse]  # type: ignore[assignment]
     """Clears failures and starts a run that retries them."""
+    PushItem: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.PushItemRequest, _sync_service_pb2.PushItemResponse]  # type: ignore[assignment]
+    """Stores a change of one item between two feeds, whole or not at all. The latest state of an item holds, whether a
+    feed or a push brought it. Idempotent.
+    """
 
 class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
     """Synchronizes collections with catalogue feeds. Scope of all calls: sync."""
@@ -222,5 +230,15 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_sync_service_pb2.RetryFailuresResponse, _abc.Awaitable[_sync_service_pb2.RetryFailuresResponse]]:
         """Clears failures and starts a run that retries them."""
+
+    @_abc_1.abstractmethod
+    def PushItem(
+        self,
+        request: _sync_service_pb2.PushItemRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_service_pb2.PushItemResponse, _abc.Awaitable[_sync_service_pb2.PushItemResponse]]:
+        """Stores a change of one item between two feeds, whole or not at all. The latest state of an item holds, whether a
+        feed or a push brought it. Idempotent.
+        """
 
 def add_SyncServiceServicer_to_server(servicer: SyncServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

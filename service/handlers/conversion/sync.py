@@ -16,6 +16,7 @@ from service.intake.notes import Note
 from service.sync.feeds.model import AttributeField, FeedFormat, FeedOptions, FieldMapping, FieldType, Item
 from service.sync.feeds.preview import Preview
 from service.sync.model import Run, SyncPlan
+from service.sync.pushes.push_calls import ItemChange, Pushed
 from service.sync.source_model import Guards, Mode, PictureCheck, Schedule, Source, SourceConfig, Webhook
 
 E = TypeVar("E", bound=StrEnum)
@@ -184,3 +185,21 @@ def _one_of(field: str, kind: type[E], given: str, unset: Any) -> Any:
 
 def _time(milliseconds: int) -> Timestamp | None:
     return timestamp(milliseconds) if milliseconds else None
+
+
+def to_change(request: pb.PushItemRequest) -> ItemChange:
+    """Returns the change of an item. Raises ServiceError (ARGUMENT_INVALID)."""
+    if request.WhichOneof("change") is None:
+        raise invalid("change", "set item_json or delete_item_id")
+    if request.HasField("item_json") and not request.item_json:
+        raise invalid("item_json", "the item is empty; to delete one, set delete_item_id")
+    changed_ms = request.change_time.ToMilliseconds() if request.HasField("change_time") else 0
+    return ItemChange(request.item_json, request.delete_item_id, changed_ms)
+
+
+def to_pushed(pushed: Pushed) -> pb.PushItemResponse:
+    """Returns the response to a change of an item."""
+    return pb.PushItemResponse(
+        outcome=pushed.outcome, reason=pushed.reason, message=pushed.message, item_id=pushed.item_id,
+        record_count=pushed.records, deleted_count=pushed.deleted, sequence=pushed.sequence, notes=pushed.notes,
+    )  # fmt: skip

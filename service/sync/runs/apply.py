@@ -7,35 +7,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from index import (
-    Collection,
     DigestMoved,
     Failure,
-    Origin,
     QuotaExceeded,
     RecordWrite,
     SourceBatch,
-    SourceMark,
-    SourceRecords,
     WriteResult,
-    attributes_from_json,
 )
-from service.engine.change_detection import ChangeDetector, Known, PreparedWrite
+from service.engine.change_detection import Known
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error
 from service.engine.picture_encoding import PictureEncoder
-from service.engine.pictures import PictureSource
 from service.errors import Code, Reason, ServiceError, release_frames
 from service.intake.notes import Note
 from service.runtime.call_facts import about
 from service.runtime.clock import Stopwatch
 from service.runtime.retry import RetryPolicy
-from service.sync.feed_input.feed_files import FeedFiles, is_file
 from service.sync.model import Counts, counts_of_notes
 from service.sync.runs.plan import IDLE, Action, Step
+from service.sync.runs.preparing import RecordPreparer, SyncJob
 from service.sync.runs.staging import Staged
 
 _AT_ONCE = 32
@@ -46,35 +40,6 @@ _RETRIES = RetryPolicy(
     {Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.ABORTED, Code.DEADLINE_EXCEEDED},
     first_s=2.0, longest_s=600.0, tries=4,
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class SyncJob:
-    """What a run works on.
-
-    - `from_disk`: links without a scheme are the operator's files.
-    - `check_lease`: raises LeaseLost if another worker may have taken over.
-    """
-
-    tenant_uid: str
-    collection: Collection
-    source_id: str
-    run_id: str
-    epoch: int
-    files: FeedFiles
-    from_disk: bool
-    check_lease: Callable[[], None] = field(repr=False)
-
-    @property
-    def sourced(self) -> SourceRecords:
-        """What the collection stores of its sources."""
-        return self.collection.sourced
-
-    def url_digest(self, url: str) -> bytes:
-        """Identifies the location of a picture, and its version if known."""
-        if self.from_disk and is_file(url):
-            url = f"{url}?{self.files.version(url)}"
-        return self.collection.picture_digests.of_url(url)
 
 
 @dataclass(frozen=True)
@@ -93,7 +58,7 @@ class Applier:
     def __init__(self, engine: Engine, job: SyncJob, picture_encoder: PictureEncoder) -> None:
         """`picture_encoder`: encodes the pictures, except the operator's files, which only this machine has."""
         self._engine, self._job = engine, job
-        self._here, self._change_detector = ChangeDetector(engine), ChangeDetector(engine, picture_encoder)
+        self._preparer = RecordPreparer(engine, job, picture_encoder)
         self.counts = Counts.stored(job.sourced.counts(job.run_id))
         self._tasks: set[asyncio.Task[_Outcome]] = set()
         self._ready: list[_Outcome] = []
@@ -136,25 +101,17 @@ class Applier:
         job, ids = self._job, [s.record_id for s in chunk]
         new = [s.record_id for s in chunk if s.action is Action.CREATE]
         if new:  # recently withdrawn records are reinstated with their vectors
-            await self._engine.workers.write(job.sourced.reinstate, job.source_id, new, job.epoch)
-        return await self._change_detector.known(job.collection, ids, ids)
+            await self._engine.workers.write(job.sourced.reinstate, job.source_id, new, job.epoch, self._batch(chunk))
+        return await self._preparer.known(ids)
 
     async def _one(self, step: Step, known: Known) -> _Outcome:
         row = step.staged
         assert row is not None
-        write = RecordWrite(
-            row.record_id, None, row.product_id, attributes_from_json(row.attributes),
-            mark=SourceMark(self._job.source_id, row.item_digest),
-        )  # fmt: skip
-        origin, digest = known.origins.get(row.record_id), known.digests.get(row.record_id)
-        same_location = origin is not None and origin.url_digest == row.url_digest
-        if same_location and digest is not None and step.action is not Action.CHECK_PICTURE:
-            return _Outcome(row, replace(write, origin=origin, digest=digest))
         tried = 0
         while True:
             try:
-                with about(record_id=row.record_id):
-                    prepared = await self._with_picture(write, row, known)
+                check = step.action is Action.CHECK_PICTURE
+                prepared = await self._preparer.prepared(row, known, check_picture=check)
                 return _Outcome(row, prepared.write, notes=prepared.notes)
             except Exception as error:
                 with about(record_id=row.record_id):
@@ -167,15 +124,6 @@ class Applier:
             if pause_s is None:
                 return _Outcome(row, None, failure)
             await asyncio.sleep(pause_s)
-
-    async def _with_picture(self, write: RecordWrite, row: Staged, known: Known) -> PreparedWrite:
-        job, picture = self._job, PictureSource(url=row.url)
-        on_disk = job.from_disk and is_file(row.url)
-        if on_disk:
-            picture = PictureSource(image=await self._engine.workers.read(job.files.picture, row.url))
-        change_detector = self._here if on_disk else self._change_detector
-        found = await change_detector.with_picture(job.tenant_uid, job.collection, write, picture, known)
-        return found._replace(write=replace(found.write, origin=Origin(row.url_digest))) if on_disk else found
 
     async def _collect(self) -> None:
         done, self._tasks = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -199,29 +147,35 @@ class Applier:
         done = [o for o in ready if o.write is not None]
         encoded = sum(o.write is not None and o.write.vector is not None for o in done)
         counts = {"encoded": encoded, **counts_of_notes(note for o in done for note in o.notes)}
-        results = await self._apply([o.write for o in done], _failures(ready), counts)
+        results = await self._apply(ready, [o.write for o in done], _failures(ready), counts)
         refused = [(o, r.error) for o, r in zip(done, results, strict=True) if r.error is not None]
         for _, error in refused:
             if isinstance(error, QuotaExceeded):
                 raise error
         bad = [_refused(o, e) for o, e in refused if not isinstance(e, DigestMoved)]
         if bad:
-            await self._apply([], _failures(bad), {})
+            await self._apply(bad, [], _failures(bad), {})
         await self._count()
         return [o for o, e in refused if isinstance(e, DigestMoved)]
 
     async def _apply(
-        self, writes: Sequence[RecordWrite | None], failures: Sequence[Failure], counts: dict[str, int]
+        self,
+        rows: Sequence[Step | _Outcome],
+        writes: Sequence[RecordWrite | None],
+        failures: Sequence[Failure],
+        counts: dict[str, int],
     ) -> list[WriteResult]:
-        batch = replace(self._batch(), failures=failures, counts=counts)
+        batch = replace(self._batch(rows), failures=failures, counts=counts)
         return await self._engine.workers.write(self._job.sourced.apply, batch, writes)
 
     async def _count(self) -> None:
         counted = await self._engine.workers.read(self._job.sourced.counts, self._job.run_id)
         self.counts = Counts.stored(counted)
 
-    def _batch(self) -> SourceBatch:
-        return SourceBatch(self._job.epoch, self._job.source_id, self._job.run_id)
+    def _batch(self, rows: Sequence[Step | _Outcome] = ()) -> SourceBatch:
+        job, staged = self._job, (r.staged if isinstance(r, Step) else r.row for r in rows)
+        items = {row.record_id: row.item_id for row in staged if row is not None and row.item_id}
+        return SourceBatch(job.epoch, job.source_id, job.run_id, feed_ms=job.feed_ms, items=items)
 
 
 def _refused(outcome: _Outcome, error: Exception) -> _Outcome:

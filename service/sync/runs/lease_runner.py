@@ -23,8 +23,8 @@ from service.runtime.clock import now_ms
 from service.sync.feed_input.feed_files import PREFIX
 from service.sync.ledger import Ledger
 from service.sync.model import ENDED, Counts, Run, RunState
-from service.sync.runs.apply import SyncJob
 from service.sync.runs.lease import STOP_AFTER_S, Lease, LeaseLost, SyncParts
+from service.sync.runs.preparing import SyncJob
 from service.sync.runs.run import LIVE, Progress, RunEnd, Runner, RunParts, staging_path
 from service.sync.runs.run_outcomes import (
     MAX_ATTEMPTS,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from index import Failure, Mark
+from index import Failure, Mark, PushedItems
 from service.runtime.clock import now_ms
 from service.sync.model import Sample, SyncPlan
 from service.sync.runs.staging import FeedSummary, Staged
@@ -47,11 +47,16 @@ class Step(NamedTuple):
 class Difference:
     """Merges feed and store, both ordered by record id."""
 
-    def __init__(self, config: SourceConfig, failures: Mapping[str, Failure], at_ms: int | None = None) -> None:
+    def __init__(
+        self, config: SourceConfig, failures: Mapping[str, Failure], at_ms: int | None = None,
+        pushed: PushedItems = PushedItems(),
+    ) -> None:  # fmt: skip
+        """`pushed`: what was pushed since the feed was current; it stays as it is."""
         self._replace = config.mode is Mode.REPLACE
         self._always = config.picture_check is PictureCheck.ALWAYS
         self._failures = failures
         self._now_ms = now_ms() if at_ms is None else at_ms
+        self._pushed = pushed
 
     def steps(self, staged: Iterable[Staged], marks: Iterable[Mark]) -> Iterator[Step]:
         """Yields one step for each record of either side."""
@@ -64,6 +69,8 @@ class Difference:
             if mark is not None and mark.record_id == row.record_id:
                 yield Step(self._changed(row, mark), row.record_id, row)
                 mark = next(stored, None)
+            elif self._is_pushed(row):
+                yield Step(Action.KEPT, row.record_id, row)
             elif not row.deleted:
                 yield Step(self._new(row), row.record_id, row)
         while mark is not None:
@@ -71,12 +78,18 @@ class Difference:
             mark = next(stored, None)
 
     def _missing(self, mark: Mark) -> Step:
-        return Step(Action.DELETE if self._replace else Action.KEPT, mark.record_id, None)
+        deletes = self._replace and mark.record_id not in self._pushed.records
+        return Step(Action.DELETE if deletes else Action.KEPT, mark.record_id, None)
+
+    def _is_pushed(self, row: Staged) -> bool:
+        return row.record_id in self._pushed.records or (row.item_id or row.record_id) in self._pushed.items
 
     def _new(self, row: Staged) -> Action:
         return Action.FAILED_BEFORE if self._failed_recently(row) else Action.CREATE
 
     def _changed(self, row: Staged, mark: Mark) -> Action:
+        if self._is_pushed(row):
+            return Action.KEPT
         if row.deleted:
             return Action.DELETE
         if row.url_digest != mark.url_digest:

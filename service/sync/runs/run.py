@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from index import Failure
@@ -22,8 +23,9 @@ from service.sync.feed_input.spooling import closing_spool
 from service.sync.feeds.model import FeedError, FeedFormat, Item, Problem
 from service.sync.ledger import Ledger
 from service.sync.model import WORKING, Counts, Run, RunState, SyncPlan
-from service.sync.runs.apply import Applier, SyncJob
+from service.sync.runs.apply import Applier
 from service.sync.runs.plan import Difference, Step, make_plan
+from service.sync.runs.preparing import SyncJob
 from service.sync.runs.staging import FeedSummary, Staging
 from service.sync.source_model import CONFIG, Source, SourceState
 
@@ -102,6 +104,7 @@ class Runner:
         staging = await self._workers.upkeep(Staging, path, self._parts.data_key)
         try:
             summary = await self._workers.upkeep(staging.summary) or await self._stage(staging)
+            self._job = replace(self._job, feed_ms=summary.after.applied_ms)
             plan = await self._plan(staging, summary)
             counts = await self._apply(staging, plan)
             await self._finish(plan, summary, counts)
@@ -116,6 +119,7 @@ class Runner:
         config_digest = hashlib.sha256(CONFIG.dump_json(config)).hexdigest()
         comparable = state.config_digest == config_digest and not self.run.full and not self._other_collection
         known = state if comparable else replace(state, feed_digest="", etag="", last_modified="")
+        began_ms = now_ms()
         fetched = await self._parts.fetcher.fetch(config, known, self._parts.place)
         if fetched.spool is None:
             raise RunEnd(RunState.SUCCEEDED, *_UNCHANGED)
@@ -123,9 +127,10 @@ class Runner:
             if fetched.digest == known.feed_digest and fetched.spool.size:
                 raise RunEnd(RunState.SUCCEEDED, *_UNCHANGED)
             await self._move(RunState.PLANNING)
-            return await self._workers.upkeep(self._fill, staging, fetched, config_digest)
+            current_ms = feed_time(fetched, state, began_ms)
+            return await self._workers.upkeep(self._fill, staging, fetched, config_digest, current_ms)
 
-    def _fill(self, staging: Staging, fetched: FetchedFeed, config_digest: str) -> FeedSummary:
+    def _fill(self, staging: Staging, fetched: FetchedFeed, config_digest: str, current_ms: int) -> FeedSummary:
         spool, state = fetched.spool, self._source.state
         assert spool is not None
         kind, items = self._items(fetched)
@@ -135,6 +140,7 @@ class Runner:
         after = replace(
             state, feed_digest=fetched.digest, config_digest=config_digest, format=str(kind),
             etag=validators.etag, last_modified=validators.last_modified, ends_in_newline=spool.ends_in_newline,
+            applied_digest=fetched.digest, applied_ms=current_ms,
         )  # fmt: skip
         return staging.fill(items, after, self._job.url_digest, self._report_items)
 
@@ -155,7 +161,7 @@ class Runner:
             what = f"; {summary.problems} items are unusable" if summary.problems else ""
             raise RunEnd(RunState.BLOCKED, "FEED_EMPTY", f"the feed has no items{what}; nothing was changed")
         await self._move(RunState.PLANNING)
-        steps = self._steps(staging, await self._workers.upkeep(self._failures))
+        steps = await self._workers.upkeep(self._steps, staging, await self._workers.upkeep(self._failures))
         config, state = self._source.config, SourceState() if self._other_collection else self._source.state
         before = self.run.plan
         plan = await self._workers.upkeep(make_plan, steps, summary, config, state)
@@ -164,8 +170,12 @@ class Runner:
         return plan
 
     def _steps(self, staging: Staging, failures: dict[str, Failure]) -> Iterator[Step]:
-        marks = self._job.sourced.marks(self._source.source_id)
-        return Difference(self._source.config, failures).steps(staging.records(), marks)
+        """For threads, because it reads what was pushed."""
+        job, source_id = self._job, self._source.source_id
+        pushed = job.sourced.pushed_since(source_id, job.feed_ms)
+        return Difference(self._source.config, failures, pushed=pushed).steps(
+            staging.records(), job.sourced.marks(source_id)
+        )
 
     def _failures(self) -> dict[str, Failure]:
         found: dict[str, Failure] = {}
@@ -193,17 +203,18 @@ class Runner:
     async def _apply(self, staging: Staging, plan: SyncPlan) -> Counts:
         await self._move(RunState.APPLYING)
         applier = await self._workers.upkeep(Applier, self._parts.engine, self._job, self._parts.picture_encoder)
-        progress, done = self.progress, applier.counts.done
+        job, progress, done = self._job, self.progress, applier.counts.done
         progress.total, progress.watch = plan.changes + done, Stopwatch()
         progress.before = done
         progress.counts = lambda: applier.counts
         failures = await self._workers.upkeep(self._failures)
-        await applier.apply(self._steps(staging, failures))
+        await self._workers.write(job.sourced.begin_feed, job.source_id, job.epoch, job.feed_ms)
+        await applier.apply(await self._workers.upkeep(self._steps, staging, failures))
         failed, attempted = applier.counts.failed, max(1, plan.pictures + plan.update_attributes)
         if plan.delete and failed > MAX_FAILED_SHARE * attempted:
             message = f"{failed / attempted:.0%} of the changes failed, so nothing was deleted; see the failures"
             raise RunEnd(RunState.SUCCEEDED_WITH_ERRORS, "DELETES_WITHHELD", message)
-        await applier.delete(self._steps(staging, failures))
+        await applier.delete(await self._workers.upkeep(self._steps, staging, failures))
         return applier.counts
 
     async def _finish(self, plan: SyncPlan, summary: FeedSummary, counts: Counts) -> None:
@@ -214,6 +225,7 @@ class Runner:
         if counts.failed or plan.failed_before:  # the next run must process the same feed again
             after = replace(after, feed_digest="", etag="", last_modified="")
         after = replace(after, success_ms=now_ms(), pictures_per_s=round(speed, 2))
+        await self._workers.write(self._job.sourced.forget_pushed, self._job.source_id, self._job.feed_ms)
         if not self._other_collection:
             await self._workers.write(self._parts.ledger.note_state, self._source.source_id, after)
         if counts.failed:
@@ -236,3 +248,18 @@ class Runner:
 def staging_path(place: FeedPlace, run_id: str) -> Path:
     """The path of a run's staging database."""
     return place.spool_folder / f"{run_id}.db"
+
+
+def feed_time(fetched: FetchedFeed, state: SourceState, began_ms: int) -> int:
+    """When a feed was current, in milliseconds since 1970: its Last-Modified, else when it was first fetched.
+
+    `began_ms`: when fetching began. A Last-Modified that is in the future, or does not move although the feed has
+    changed, does not count.
+    """
+    if fetched.digest == state.applied_digest and fetched.spool is not None and fetched.spool.size:
+        return state.applied_ms
+    try:
+        modified_ms = int(parsedate_to_datetime(fetched.validators.last_modified).timestamp() * 1000)
+    except (TypeError, ValueError, OverflowError):
+        return began_ms
+    return modified_ms if state.applied_ms < modified_ms <= began_ms else began_ms

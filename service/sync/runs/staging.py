@@ -27,14 +27,15 @@ _DIGEST_BYTES = 16
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS records (
       record_id TEXT PRIMARY KEY, line INTEGER NOT NULL, item_digest BLOB NOT NULL, url_digest BLOB NOT NULL,
-      product_id TEXT NOT NULL, attributes TEXT NOT NULL, url TEXT NOT NULL, deleted INTEGER NOT NULL
+      product_id TEXT NOT NULL, attributes TEXT NOT NULL, url TEXT NOT NULL, deleted INTEGER NOT NULL,
+      item_id TEXT NOT NULL
     ) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS told (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID
 """
 
 
 class Staged(NamedTuple):
-    """A record that the feed asks for. If `deleted` is set, only the id is used."""
+    """A record that the feed asks for. If `deleted` is set, only the id is used. `item_id`: of its item."""
 
     record_id: str
     line: int
@@ -44,6 +45,7 @@ class Staged(NamedTuple):
     attributes: str
     url: str
     deleted: int
+    item_id: str = ""  # not in databases that earlier versions left
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Staging:
         Raises WrongKey or StoreUnavailable.
         """
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.path, self._item_key = path, derive_key(data_key, "item digest")
+        self.path, self._item_key = path, item_key(data_key)
         found = _opened_if_complete(path, data_key) if path.exists() else None
         if found is None:  # the process was killed while filling it
             remove(path)
@@ -96,10 +98,10 @@ class Staging:
         self._database.execute("DELETE FROM records")
         seen = _Seen()
         self._database.execute("BEGIN")
-        records = (r for i in seen.usable(items) for r in self._records_of(i, digest_url))
+        records = (r for i in seen.usable(items) for r in records_of(i, self._item_key, digest_url))
         written = 0
         while block := list(islice(records, _AT_ONCE)):
-            self._database.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)", block)
+            self._database.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", block)
             written += len(block)
             report_items(seen.items)
         (kept,) = self._database.execute("SELECT count(*) FROM records").fetchone()
@@ -115,23 +117,30 @@ class Staging:
         after = ""
         query = "SELECT * FROM records WHERE record_id > ? ORDER BY record_id LIMIT ?"
         while page := self._database.execute(query, (after, _AT_ONCE)).fetchall():
-            yield from map(Staged._make, page)
+            yield from (Staged(*row) for row in page)
             after = page[-1][0]
 
     def close(self) -> None:
         """Closes the database. `remove` deletes it."""
         self._database.close()
 
-    def _records_of(self, item: Item, digest_url: Callable[[str], bytes]) -> Iterator[tuple[object, ...]]:
-        attributes = attributes_to_json(item.attributes)
-        content = f"{item.product_id}\0{attributes}".encode()
-        digest = hashlib.blake2b(content, digest_size=_DIGEST_BYTES, key=self._item_key).digest()
-        if item.deleted:
-            yield item.item_id, item.line, digest, b"", item.product_id, attributes, "", 1
-        for number, url in enumerate(item.pictures, 1):
-            record_id = item.item_id if number == 1 else f"{item.item_id}#{number}"
-            if len(record_id.encode()) <= MAX_ID_BYTES:
-                yield record_id, item.line, digest, digest_url(url), item.product_id, attributes, url, 0
+
+def item_key(data_key: bytes) -> bytes:
+    """The key of the digests of items."""
+    return derive_key(data_key, "item digest")
+
+
+def records_of(item: Item, key: bytes, digest_url: Callable[[str], bytes]) -> Iterator[Staged]:
+    """The records of an item. `key`: of the digests of items."""
+    attributes, item_id = attributes_to_json(item.attributes), item.item_id
+    content = f"{item.product_id}\0{attributes}".encode()
+    digest = hashlib.blake2b(content, digest_size=_DIGEST_BYTES, key=key).digest()
+    if item.deleted:
+        yield Staged(item_id, item.line, digest, b"", item.product_id, attributes, "", 1, item_id)
+    for number, url in enumerate(item.pictures, 1):
+        record_id = item_id if number == 1 else f"{item_id}#{number}"
+        if len(record_id.encode()) <= MAX_ID_BYTES:
+            yield Staged(record_id, item.line, digest, digest_url(url), item.product_id, attributes, url, 0, item_id)
 
 
 def remove(path: Path) -> None:

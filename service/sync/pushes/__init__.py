@@ -1,0 +1,1 @@
+"""Changes of single items between two feeds."""
