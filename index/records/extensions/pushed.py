@@ -112,18 +112,16 @@ def records_of(connection: Connection, source: str, item_id: str) -> list[str]:
     ids = [item_id, *(f"{item_id}#{n}" for n in range(2, _MOST_PICTURES + 1))]
     marks = ",".join("?" * len(ids))
     query = (
-        "SELECT record_id, product_id, item_digest FROM records"  # noqa: S608
+        "SELECT record_id, product_id FROM records"  # noqa: S608
         f" WHERE source = ? AND record_id IN ({marks})"
     )
-    found = {r[0]: r[1:] for r in connection.execute(query, (source, *ids))}
-    own = found.get(item_id)
+    found = dict(connection.execute(query, (source, *ids)).fetchall())
     pushed = "SELECT record_id FROM pushed WHERE source = ? AND item_id = ? AND NOT deleted"
     ours = {r[0] for r in connection.execute(pushed, (source, item_id))}
-    # A record with such an id may be an item of its own: then its product and its digest are others.
-    return [
-        i for i in ids
-        if i in found and (i == item_id or i in ours or (own is not None and found[i] == own))
-    ]  # fmt: skip
+    # A record with such an id may be an item of its own, which has another product. Digests do not tell: a run that is
+    # at work may have updated some records of the item, and others not yet.
+    products = {item_id, found.get(item_id)}
+    return [i for i in ids if i in found and (i == item_id or i in ours or found[i] in products)]
 
 
 def note(connection: Connection, push: ItemPush, kept: Sequence[str], gone: Sequence[str]) -> None:

@@ -114,5 +114,5 @@ def test_a_bad_item_is_refused_alone(client: Client, shop: Shop) -> None:
 
 
 async def test_the_asynchronous_client_pushes_too(fetching: Server, tenant_name: str, client: Client) -> None:
-    async with AsyncClient(fetching.address, fetching.key(tenant_name)) as other:
+    async with AsyncClient(fetching.target, fetching.key(tenant_name)) as other:
         assert (await other.push_deletion("feed", "2")).outcome == "deleted"
