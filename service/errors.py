@@ -115,6 +115,7 @@ class Reason(Enum):
     HOST_UNKNOWN = (Code.PERMISSION_DENIED, 104)
     CONNECTION_INSECURE = (Code.PERMISSION_DENIED, 105)
     CALL_NOT_SERVED = (Code.UNIMPLEMENTED, 106)
+    SIGNATURE_INVALID = (Code.UNAUTHENTICATED, 107)
 
     @property
     def code(self) -> Code:

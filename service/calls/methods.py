@@ -100,6 +100,7 @@ METHODS: Mapping[str, Method] = by_path(
         Row("ListFailures", Scope.SYNC),
         Row("RetryFailures", Scope.SYNC, _NOT_IDEMPOTENT, audit=audit.RETRY_FAILURES),
         Row("PushItem", Scope.SYNC, _IDEMPOTENT, audit=audit.PUSH_ITEM),
+        Row("RotatePushSecret", Scope.SYNC, _NOT_IDEMPOTENT, audit=audit.ROTATE_PUSH_SECRET),
     ),
     methods_of(
         worker_service_pb2,

@@ -86,6 +86,7 @@ from service.web.http import HttpPlace, HttpServer, Pages
 from service.web.metrics_access import MetricsAccess
 from service.web.open_pages import Page, Vitals
 from service.web.pictures import LinkLimits, PicturePage
+from service.web.push_webhook import PUSH_PATH, PushParts, PushWebhook
 from service.web.ximilar.door import XIMILAR_ROOT, XimilarDoor
 
 _LOG = structlog.get_logger(__name__)
@@ -191,6 +192,8 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
     pictures = PicturePage(download_links.open, LinkLimits(limiter, keyless, callers.peer))
     reading: dict[str, Page] = {"/pictures/{token}": pictures.get}
     doors: dict[str, Page] = {}
+    push_parts = PushParts(sync.calls.signed_pushes, admission, recorder, gate)
+    doors[PUSH_PATH] = PushWebhook(push_parts, LinkLimits(limiter, keyless, callers.peer)).handle
     if settings.ximilar_door:
         doors[XIMILAR_ROOT] = XimilarDoor(interceptor, keyless, entry).handle
 

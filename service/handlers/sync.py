@@ -13,6 +13,7 @@ from service.handlers.conversion.sync import (
     to_options,
     to_preview,
     to_pushed,
+    to_rotated,
     to_run,
     to_source,
     to_token,
@@ -111,3 +112,9 @@ class SyncHandlers:
     async def PushItem(self, request: pb.PushItemRequest, caller: Principal) -> pb.PushItemResponse:
         """Stores a change of one item."""
         return to_pushed(await self._sync.pushes.push(caller, request.source, to_change(request)))
+
+    async def RotatePushSecret(
+        self, request: pb.RotatePushSecretRequest, caller: Principal
+    ) -> pb.RotatePushSecretResponse:
+        """Makes a secret that signs pushes."""
+        return to_rotated(await self._sync.signed_pushes.rotate(caller, request.source))

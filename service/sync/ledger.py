@@ -15,6 +15,7 @@ from index.storage import DatabaseLock, checkpoint
 from service.errors import Reason, ServiceError
 from service.runtime.clock import SYSTEM_CLOCK, Clock, now_ms
 from service.sync.model import ENDED, RUN, Run, RunState
+from service.sync.pushes.secrets import MIGRATION, PushSecretBook
 from service.sync.source_model import STATE, Source, SourceConfig, SourceState
 from service.sync.sources.sealed_config import ConfigSeal
 
@@ -39,6 +40,7 @@ _MIGRATIONS = (
     );
     CREATE INDEX runs_by_source ON runs (source_id, number)
     """,
+    MIGRATION,
 )
 
 
@@ -54,6 +56,7 @@ class Ledger:
         self._database = self._listed.connection
         self._lock = DatabaseLock(path)
         self._seal, self._clock = ConfigSeal(data_key), clock
+        self.push_secrets = PushSecretBook(self._database, self._lock, data_key)
         with self._lock:
             self._seal_old()
 
@@ -115,6 +118,7 @@ class Ledger:
         """Deletes a source and its runs."""
         with self._lock:
             self._database.execute("DELETE FROM runs WHERE source_id = ?", (source_id,))
+            self._database.execute("DELETE FROM push_secrets WHERE source_id = ?", (source_id,))
             self._database.execute("DELETE FROM sources WHERE source_id = ?", (source_id,))
 
     def _source(self, row: tuple) -> Source:  # type: ignore[type-arg]

@@ -13,6 +13,7 @@ from service.runtime.clock import now_ms
 from service.sync.access import SyncAccess
 from service.sync.model import ENDED, WORKING, Run, RunState
 from service.sync.pushes.push_calls import PushCalls
+from service.sync.pushes.signed_pushes import SignedPushes
 from service.sync.runs.lease import SyncParts
 from service.sync.runs.lease_runner import LeaseRunner
 from service.sync.runs.run import LIVE, staging_path
@@ -52,7 +53,7 @@ class WantedRun:
 class Synchronisation(SyncAccess):
     """The calls of tenants about runs, for one event loop. All methods raise ServiceError.
 
-    `sources`: the calls about sources. `pushes`: those about single items.
+    `sources`: the calls about sources. `pushes`, `signed_pushes`: those about single items.
     """
 
     def __init__(self, parts: SyncParts, lease_runner: LeaseRunner, wake: asyncio.Event) -> None:
@@ -61,6 +62,7 @@ class Synchronisation(SyncAccess):
         self._lease_runner, self._wake = lease_runner, wake
         self.sources = SourceCalls(parts, self.cancel)
         self.pushes = PushCalls(parts)
+        self.signed_pushes = SignedPushes(parts, self.pushes)
         self.closing = asyncio.Event()
 
     async def start(self, principal: Principal, wanted: WantedRun) -> Run:

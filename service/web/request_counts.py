@@ -11,7 +11,8 @@ from service.metrics import Metrics
 
 # Beginnings of paths and their doors: a closed set, since anyone can ask for any path.
 _DOORS = (
-    ("/v1/embeddings", "embeddings"), ("/v1/models", "embeddings"), ("/v1/", "api"), ("/afterimage.", "api"),
+    ("/v1/embeddings", "embeddings"), ("/v1/models", "embeddings"), ("/v1/webhooks/", "webhooks"),
+    ("/v1/", "api"), ("/afterimage.", "api"),
     ("/openapi.json", "api"), ("/ximilar/", "ximilar"), ("/pictures/", "pictures"), ("/console/", "console"),
     ("/metrics", "metrics"), ("/healthz", "health"), ("/readyz", "health"),
 )  # fmt: skip

@@ -458,6 +458,9 @@ _CASES: dict[str, Case] = {
         lambda w, n: sync_service_pb2.RetryFailuresRequest(source=_a_source(w, n)),
         lambda w, n, q: _runs(w, q.source) > 0,
     ),
+    "SyncService/RotatePushSecret": Case(
+        lambda w, n: sync_service_pb2.RotatePushSecretRequest(source=_a_source(w, n)),
+    ),
     "SyncService/PushItem": Case(
         lambda w, n: sync_service_pb2.PushItemRequest(source=_a_source(w, n), delete_item_id="1"),
     ),

@@ -168,6 +168,7 @@ class AsyncClient:
     retry_failures = async_method(catalogues.retry_failures)
     push_item = async_method(catalogues.push_item)
     push_deletion = async_method(catalogues.push_deletion)
+    rotate_push_secret = async_method(catalogues.rotate_push_secret)
 
     async def collections(self) -> AsyncIterator[Collection]:
         """Yields all collections, ordered by name."""

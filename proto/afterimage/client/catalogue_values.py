@@ -248,3 +248,13 @@ class PushedItem:
     deleted_count: int = 0
     sequence: int = 0
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PushSecret:
+    """A secret that signs pushes over HTTP. path: of the HTTP port. former_expire_time: until when the one before is
+    valid; None: there was none."""
+
+    secret: str
+    path: str
+    former_expire_time: datetime | None = None

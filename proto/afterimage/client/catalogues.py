@@ -125,6 +125,14 @@ def push_deletion(source: str, item_id: str, *, change_time: datetime | None = N
     return _push(pb.PushItemRequest(source=source, delete_item_id=item_id), change_time)
 
 
+def rotate_push_secret(source: str) -> Call[values.PushSecret]:
+    """Makes a secret that signs pushes over HTTP; the former one stays valid for a day."""
+    return Call(
+        "SyncService", "RotatePushSecret", pb.RotatePushSecretRequest(source=source),
+        lambda r: values.PushSecret(r.secret, r.path, _time(r, "former_expire_time")), retry_safe=False,
+    )  # fmt: skip
+
+
 def _push(request: pb.PushItemRequest, change_time: datetime | None) -> Call[values.PushedItem]:
     if change_time is not None:
         request.change_time.FromDatetime(change_time.astimezone(timezone.utc))

@@ -168,6 +168,7 @@ class Client:
     retry_failures = sync_method(catalogues.retry_failures)
     push_item = sync_method(catalogues.push_item)
     push_deletion = sync_method(catalogues.push_deletion)
+    rotate_push_secret = sync_method(catalogues.rotate_push_secret)
 
     def collections(self) -> Iterator[Collection]:
         """Yields all collections, ordered by name."""

@@ -1441,6 +1441,56 @@ class PushItemResponse(_message.Message):
 Global___PushItemResponse: _TypeAlias = PushItemResponse  # noqa: Y015
 
 @_typing.final
+class RotatePushSecretRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """Name or id of the source."""
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotatePushSecretRequest: _TypeAlias = RotatePushSecretRequest  # noqa: Y015
+
+@_typing.final
+class RotatePushSecretResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECRET_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    FORMER_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    secret: _builtins.str
+    """Shown once."""
+    path: _builtins.str
+    """Path of the HTTP port that takes the signed pushes."""
+    @_builtins.property
+    def former_expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when the former secret is valid; unset if there was none."""
+
+    def __init__(
+        self,
+        *,
+        secret: _builtins.str = ...,
+        path: _builtins.str = ...,
+        former_expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["former_expire_time", b"former_expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["former_expire_time", b"former_expire_time", "path", b"path", "secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotatePushSecretResponse: _TypeAlias = RotatePushSecretResponse  # noqa: Y015
+
+@_typing.final
 class RetryFailuresResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -95,6 +95,11 @@ class SyncServiceStub(object):
                 request_serializer=afterimage_dot_v1_dot_sync__service__pb2.PushItemRequest.SerializeToString,
                 response_deserializer=afterimage_dot_v1_dot_sync__service__pb2.PushItemResponse.FromString,
                 )
+        self.RotatePushSecret = channel.unary_unary(
+                '/afterimage.v1.SyncService/RotatePushSecret',
+                request_serializer=afterimage_dot_v1_dot_sync__service__pb2.RotatePushSecretRequest.SerializeToString,
+                response_deserializer=afterimage_dot_v1_dot_sync__service__pb2.RotatePushSecretResponse.FromString,
+                )
 
 
 class SyncServiceServicer(object):
@@ -214,6 +219,13 @@ class SyncServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RotatePushSecret(self, request, context):
+        """Makes a secret that signs pushes over HTTP without a key. The former one stays valid for a day. Not idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SyncServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -296,6 +308,11 @@ def add_SyncServiceServicer_to_server(servicer, server):
                     servicer.PushItem,
                     request_deserializer=afterimage_dot_v1_dot_sync__service__pb2.PushItemRequest.FromString,
                     response_serializer=afterimage_dot_v1_dot_sync__service__pb2.PushItemResponse.SerializeToString,
+            ),
+            'RotatePushSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotatePushSecret,
+                    request_deserializer=afterimage_dot_v1_dot_sync__service__pb2.RotatePushSecretRequest.FromString,
+                    response_serializer=afterimage_dot_v1_dot_sync__service__pb2.RotatePushSecretResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -577,5 +594,22 @@ class SyncService(object):
         return grpc.experimental.unary_unary(request, target, '/afterimage.v1.SyncService/PushItem',
             afterimage_dot_v1_dot_sync__service__pb2.PushItemRequest.SerializeToString,
             afterimage_dot_v1_dot_sync__service__pb2.PushItemResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def RotatePushSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/afterimage.v1.SyncService/RotatePushSecret',
+            afterimage_dot_v1_dot_sync__service__pb2.RotatePushSecretRequest.SerializeToString,
+            afterimage_dot_v1_dot_sync__service__pb2.RotatePushSecretResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

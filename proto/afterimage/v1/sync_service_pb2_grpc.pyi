@@ -67,6 +67,8 @@ class SyncServiceStub:
     """Stores a change of one item between two feeds, whole or not at all. The latest state of an item holds, whether a
     feed or a push brought it. Idempotent.
     """
+    RotatePushSecret: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.RotatePushSecretRequest, _sync_service_pb2.RotatePushSecretResponse]
+    """Makes a secret that signs pushes over HTTP without a key. The former one stays valid for a day. Not idempotent."""
 
 @_typing.type_check_only
 class SyncServiceAsyncStub(SyncServiceStub):
@@ -107,6 +109,8 @@ class SyncServiceAsyncStub(SyncServiceStub):
     """Stores a change of one item between two feeds, whole or not at all. The latest state of an item holds, whether a
     feed or a push brought it. Idempotent.
     """
+    RotatePushSecret: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.RotatePushSecretRequest, _sync_service_pb2.RotatePushSecretResponse]  # type: ignore[assignment]
+    """Makes a secret that signs pushes over HTTP without a key. The former one stays valid for a day. Not idempotent."""
 
 class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
     """Synchronizes collections with catalogue feeds. Scope of all calls: sync."""
@@ -240,5 +244,13 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         """Stores a change of one item between two feeds, whole or not at all. The latest state of an item holds, whether a
         feed or a push brought it. Idempotent.
         """
+
+    @_abc_1.abstractmethod
+    def RotatePushSecret(
+        self,
+        request: _sync_service_pb2.RotatePushSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_service_pb2.RotatePushSecretResponse, _abc.Awaitable[_sync_service_pb2.RotatePushSecretResponse]]:
+        """Makes a secret that signs pushes over HTTP without a key. The former one stays valid for a day. Not idempotent."""
 
 def add_SyncServiceServicer_to_server(servicer: SyncServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

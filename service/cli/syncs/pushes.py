@@ -1,4 +1,4 @@
-"""`afterimage sync push`: a change of one item between two feeds."""
+"""`afterimage sync push` and `webhook-secret`: changes of one item between two feeds."""
 
 from __future__ import annotations
 
@@ -48,6 +48,22 @@ def push(
     print(f"Item {pushed.item_id} {pushed.outcome}{why}.")
     for note in pushed.notes:
         print(f"note: {note}")
+
+
+@with_client
+def webhook_secret(client: Client, source: str, json: JsonFlag = False) -> None:
+    """Make the secret that signs pushes over HTTP. It is shown once; the former one stays valid for a day.
+
+    Example: afterimage sync webhook-secret spring
+    """
+    made = client.rotate_push_secret(source)
+    if json:
+        print_json(asdict(made))
+        return
+    print(f"secret: {made.secret}")
+    print(f"path: {made.path}")
+    if made.former_expire_time is not None:
+        print(f"The former secret is valid until {made.former_expire_time:%Y-%m-%d %H:%M} UTC.")
 
 
 def _read(path: str) -> dict[str, object] | list[dict[str, object]]:

@@ -12,7 +12,7 @@ from service.cli.connection import with_client, with_keyed_client
 from service.cli.output import JsonFlag, print_json, print_table
 from service.cli.progress import working
 from service.cli.syncs.preview import show_preview
-from service.cli.syncs.pushes import push
+from service.cli.syncs.pushes import push, webhook_secret
 from service.cli.syncs.runs import followed, report, show_end, show_plan
 from service.cli.syncs.sources import (
     AuthorizationOption,
@@ -28,6 +28,7 @@ from service.cli.syncs.sources import (
 sync = typer.Typer(no_args_is_help=True, help="Synchronize collections with catalogue feeds.")
 sync.add_typer(sources, name="sources")
 sync.command("push")(push)
+sync.command("webhook-secret")(webhook_secret)
 
 WaitFlag = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the run until it ends.")]
 

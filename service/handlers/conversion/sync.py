@@ -17,6 +17,7 @@ from service.sync.feeds.model import AttributeField, FeedFormat, FeedOptions, Fi
 from service.sync.feeds.preview import Preview
 from service.sync.model import Run, SyncPlan
 from service.sync.pushes.push_calls import ItemChange, Pushed
+from service.sync.pushes.signed_pushes import RotatedSecret
 from service.sync.source_model import Guards, Mode, PictureCheck, Schedule, Source, SourceConfig, Webhook
 
 E = TypeVar("E", bound=StrEnum)
@@ -203,3 +204,9 @@ def to_pushed(pushed: Pushed) -> pb.PushItemResponse:
         outcome=pushed.outcome, reason=pushed.reason, message=pushed.message, item_id=pushed.item_id,
         record_count=pushed.records, deleted_count=pushed.deleted, sequence=pushed.sequence, notes=pushed.notes,
     )  # fmt: skip
+
+
+def to_rotated(rotated: RotatedSecret) -> pb.RotatePushSecretResponse:
+    """Returns the response with a new secret."""
+    until = timestamp(rotated.former_until_ms) if rotated.former_until_ms else None
+    return pb.RotatePushSecretResponse(secret=rotated.secret, path=rotated.path, former_expire_time=until)

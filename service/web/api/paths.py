@@ -84,6 +84,7 @@ PATHS: tuple[Path, ...] = (
     Path("SyncService/ListFailures", "GET", "/v1/sources/{source}/failures"),
     Path("SyncService/RetryFailures", "POST", "/v1/sources/{source}/failures:retry"),
     Path("SyncService/PushItem", "POST", "/v1/sources/{source}:push"),
+    Path("SyncService/RotatePushSecret", "POST", "/v1/sources/{source}:rotatePushSecret"),
     Path("AdminService/CreateSnapshot", "POST", f"{_COLLECTION}/snapshots"),
     Path("AdminService/ListSnapshots", "GET", f"{_COLLECTION}/snapshots"),
     Path("AdminService/RestoreSnapshot", "POST", f"{_SNAPSHOT}:restore"),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hmac
+import http.client
+import json
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from afterimage.client import AfterimageError, AsyncClient, Client, InvalidArgument, NewSource, NotFound
+from afterimage.client import AfterimageError, AsyncClient, Client, InvalidArgument, NewSource, NotFound, PushSecret
 from tests.support.data.feeds import jsonl
 from tests.support.data.pictures import png
 from tests.support.servers.server import Server, start_server
@@ -116,3 +121,63 @@ def test_a_bad_item_is_refused_alone(client: Client, shop: Shop) -> None:
 async def test_the_asynchronous_client_pushes_too(fetching: Server, tenant_name: str, client: Client) -> None:
     async with AsyncClient(fetching.target, fetching.key(tenant_name)) as other:
         assert (await other.push_deletion("feed", "2")).outcome == "deleted"
+
+
+def posted(
+    server: Server, secret: PushSecret, body: bytes, *, ago_s: int = 0, signature: str = ""
+) -> tuple[int, dict[str, Any]]:
+    """Signs a body as another program would, and sends it."""
+    seconds = int(time.time()) - ago_s
+    digest = hmac.digest(secret.secret.encode(), f"{seconds}.".encode() + body, "sha256").hex()
+    connection = http.client.HTTPConnection(server.http, timeout=60)
+    headers = {"Afterimage-Signature": signature or f"t={seconds},v1={digest}"}
+    connection.request("POST", secret.path, body, headers)
+    response = connection.getresponse()
+    said = response.status, json.loads(response.read())
+    connection.close()
+    return said
+
+
+def test_a_signed_webhook_changes_one_item(fetching: Server, client: Client, shop: Shop) -> None:
+    secret = client.rotate_push_secret("feed")
+    assert secret.former_expire_time is None
+    status, said = posted(fetching, secret, json.dumps({"item": item(shop, 8)}).encode())
+    assert (status, said["outcome"], said["item_id"]) == (200, "created", "8")
+    status, said = posted(fetching, secret, json.dumps({"delete_item_id": "1"}).encode())
+    assert (status, said["outcome"]) == (200, "deleted")
+    assert set(titles(client)) == {"0", "2", "8"}
+    newer = client.rotate_push_secret("feed")
+    assert newer.path == secret.path
+    assert newer.former_expire_time is not None
+    for valid in (secret, newer):
+        assert posted(fetching, valid, json.dumps({"delete_item_id": "0"}).encode())[0] == 200
+    client.rotate_push_secret("feed")
+    assert posted(fetching, secret, json.dumps({"delete_item_id": "2"}).encode())[0] == 401
+    client.delete_source("feed")
+    assert posted(fetching, newer, json.dumps({"delete_item_id": "2"}).encode())[0] == 401
+    assert "2" in titles(client)
+
+
+def test_a_webhook_that_is_wrong_old_or_repeated_is_refused(fetching: Server, client: Client, shop: Shop) -> None:
+    secret = client.rotate_push_secret("feed")
+    body = json.dumps({"delete_item_id": "1"}).encode()
+    for refused in (
+        posted(fetching, secret, body, ago_s=301),
+        posted(fetching, secret, body, signature=f"t={int(time.time())},v1={'0' * 64}"),
+        posted(fetching, replace(secret, path=secret.path[:-64] + "0" * 64), body),
+        posted(fetching, replace(secret, path=secret.path[:-4] + "/%2e"), body),
+    ):
+        assert (refused[0], refused[1]["error"]["reason"]) == (401, "SIGNATURE_INVALID")
+    assert "1" in titles(client)
+    bad = json.dumps({"item": {"id": "9"}}).encode()
+    seconds = int(time.time())
+    digest = hmac.digest(secret.secret.encode(), f"{seconds}.".encode() + bad, "sha256").hex()
+    for _ in range(2):  # a push that failed may be sent again as it is
+        status, said = posted(fetching, secret, bad, signature=f"t={seconds},v1={digest}")
+        assert (status, said["error"]["field"]) == (400, "item_json")
+    digest = hmac.digest(secret.secret.encode(), f"{seconds}.".encode() + body, "sha256").hex()
+    assert posted(fetching, secret, body, signature=f"t={seconds},v1={digest}")[0] == 200
+    status, said = posted(fetching, secret, body, signature=f"t={seconds},v1={digest}")
+    assert (status, said["error"]["reason"]) == (401, "SIGNATURE_INVALID")
+    assert posted(fetching, secret, b"x" * (256 * 1024 + 1))[0] == 413
+    assert posted(fetching, secret, b'{"item": 1, "other": 2}')[0] == 400
