@@ -37,9 +37,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class SourceBatch:
-    """Writes and failures of one run, to be stored at once. The store counts what came of them under the run's id;
-    counts: what it cannot see, to be added. feed_ms: when the run's feed was current: what was pushed at or after that
-    stays as it is; items: of records, where the item's id is another."""
+    """Writes and failures of one run, to be stored at once. The store counts what came of them under the run's id.
+
+    - `counts`: what the store cannot see, to be added.
+    - `feed_ms`: when the run's feed was current, in milliseconds since 1970. What was pushed since then stays as it is.
+    - `items`: item ids by record id, where the two differ.
+    """
 
     epoch: int
     source: str
