@@ -221,7 +221,8 @@ def test_where_no_file_can_be_opened_cold_collections_are_closed_and_nobody_noti
         for _ in range(2):
             for n, collection in enumerate(made):
                 assert collection.count() == 20
-                assert list(collection.get([str(n * 100)])) == [str(n * 100)]
+                with loaded(collection).store.readers.connection():  # so that the next reader opens files of its own
+                    assert list(collection.get([str(n * 100)])) == [str(n * 100)]
                 collection.upsert([record(n * 100)])
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -62,4 +62,4 @@ def test_no_other_module_computes_pauses_at_random() -> None:
             names = {n.attr for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Attribute)}
             if names & {"uniform", "random", "expovariate"}:
                 found.add(str(path.relative_to(root)))
-    assert found == {"runtime/retry.py"}
+    assert found - {"tracing/spans.py"} == {"runtime/retry.py"}  # which draws the calls to trace

@@ -11,7 +11,6 @@ import argparse
 import os
 import shutil
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 from service.encoder.builtin.train.loop import Recipe, Work, train  # noqa: E402
 from service.encoder.builtin.train.parts import Amounts  # noqa: E402
 from service.encoder.builtin.weights import NETWORK  # noqa: E402
+from service.runtime.clock import SYSTEM_CLOCK  # noqa: E402
 
 
 def main(arguments: list[str]) -> int:
@@ -32,10 +32,10 @@ def main(arguments: list[str]) -> int:
         Recipe(), views=options.views, seconds=options.seconds, groups=options.groups,
         least_couples=options.least_couples,
     )  # fmt: skip
-    started = time.monotonic()
+    started = SYSTEM_CLOCK.elapsed_s()
     work = Work(
         options.work, options.save_every, options.processes, Amounts(couples=options.couples),
-        lambda line: print(f"{time.monotonic() - started:7.1f} s  {line}", flush=True),
+        lambda line: print(f"{SYSTEM_CLOCK.elapsed_s() - started:7.1f} s  {line}", flush=True),
     )  # fmt: skip
     try:
         found = train(recipe, work, options.stop_after)

@@ -21,6 +21,7 @@ from service.encoder.builtin.train.parts import Amounts
 from service.encoder.builtin.train.plan import Plan, Shares, draw_plan
 from service.encoder.builtin.train.pools import Capacity, Pools
 from service.encoder.builtin.train.renderer import Renderer, renderer_for
+from service.runtime.clock import SYSTEM_CLOCK
 
 _PLANS = 8  # batches whose parameters are drawn at once on a GPU
 _RETURNED = 16  # finished views of every second step that become grounds
@@ -194,11 +195,11 @@ def train(recipe: Recipe, work: Work, stop_after: int = 0) -> Path | None:
 
 
 def _learn(training: Training, views: Views, work: Work, stop_after: int) -> None:
-    before, started = training.seconds, time.monotonic()
+    before, started = training.seconds, SYSTEM_CLOCK.elapsed_s()
     saved, reported = started, (started, training.views)
     while training.progress < 1 and training.views < stop_after:
         loss = training.step(*next(views))
-        now = time.monotonic()
+        now = SYSTEM_CLOCK.elapsed_s()
         training.seconds = before + now - started
         if loss is not None:
             speed = (training.views - reported[1]) / max(now - reported[0], 1e-9)
@@ -238,7 +239,7 @@ def _finished(training: Training, views: Views, work: Work) -> Path:
 def _compile(training: Training, views: Views, drawing: Drawing, work: Work) -> None:
     """Compiles the network for the GPU; drawing pauses, since it would take the processors."""
     drawing.pause()
-    started = time.monotonic()
+    started = SYSTEM_CLOCK.elapsed_s()
     compiled = torch.compile(training.network, dynamic=False)
     batch, plan, filtered = next(views)
     with torch.autocast(training.device.type, torch.bfloat16):
@@ -247,7 +248,7 @@ def _compile(training: Training, views: Views, drawing: Drawing, work: Work) -> 
     training.optimiser.zero_grad(set_to_none=True)
     training.forward = compiled
     drawing.resume()
-    work.report(f"compiled in {time.monotonic() - started:.0f} s")
+    work.report(f"compiled in {SYSTEM_CLOCK.elapsed_s() - started:.0f} s")
 
 
 def _wait_for_parts(pools: Pools, recipe: Recipe) -> None:
