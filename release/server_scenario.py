@@ -20,7 +20,8 @@ import numpy as np
 
 _TREE = ("service", "index", "afterimage")  # packages of a checkout, which an installation does not need
 _PARQUET = "afterimage_server.service.cli.collections.parquet"
-_NOT_IMPORTED = ("__main__", "afterimage_server.service.encoder.builtin.train")  # the latter needs PyTorch
+_NOT_IMPORTED = ("__main__", ".tracing.export")  # the latter needs an extra that the settings ask for
+_NEEDS_PYTORCH = "afterimage_server.service.encoder.builtin.train"
 
 
 def main() -> None:
@@ -46,7 +47,7 @@ def _own_no_other_package() -> None:
 
 def _import_all() -> int:
     names = [m.name for m in pkgutil.walk_packages(afterimage_server.__path__, "afterimage_server.")]
-    wanted = [name for name in names if not name.startswith(_NOT_IMPORTED[1]) and not name.endswith(_NOT_IMPORTED[0])]
+    wanted = [name for name in names if not name.startswith(_NEEDS_PYTORCH) and not name.endswith(_NOT_IMPORTED)]
     for name in wanted:
         if name != _PARQUET:
             importlib.import_module(name)
