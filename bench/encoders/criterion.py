@@ -1,4 +1,4 @@
-"""The criterion by which recipes of the built-in encoder are chosen. It was written down before they were compared.
+"""The criterion by which recipes of the built-in encoder are chosen. It is the same for all of them.
 
 The mean over nine figures of three packs, each divided by the figure of MobileNetV2 on the same pack in the same run.
 An encoder is eligible only if none of them is below the figure of version 2. docs/encoder.md explains it.
