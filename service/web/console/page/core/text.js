@@ -28,13 +28,8 @@ export function size(bytes) {
   return `${NUMBER.format(Number((Number(bytes) / 1000 ** step).toPrecision(3)))} ${units[step]}`;
 }
 
-/** What a score says. The score is the estimated probability of a match. @param {number} score */
-export function scoreWords(score) {
-  if (score >= 0.9) return "almost surely the same";
-  if (score >= 0.5) return "probably the same";
-  if (score >= 0.1) return "perhaps the same";
-  return "another thing";
-}
+/** What the distance of a hit says, as the server judges it: "same product". @param {string | undefined} likeness */
+export const likenessWords = (likeness) => (likeness ? enumText(likeness, "LIKENESS_") : "");
 
 /** An attribute of a record as text. @param {unknown} value */
 export const valueText = (value) => (Array.isArray(value) ? value.join(", ") : String(value));

@@ -2,7 +2,7 @@
 import { html, useState } from "../core/html.js";
 import { linkTo } from "../core/place.js";
 import { useFolder, usePictures } from "../core/pictures.js";
-import { scoreWords, valueText } from "../core/text.js";
+import { likenessWords, valueText } from "../core/text.js";
 
 /** @typedef {import("../../openapi").components["schemas"]} Schemas */
 /** @typedef {{ recordId: string, productId: string, attributes: Record<string, any>, score?: number, distance?: number }} Shown */
@@ -27,7 +27,7 @@ export function Hits({ app, collection, hits, actions = [], only }) {
       <${Picture} hit=${hit} url=${pictures.urls.get(hit.recordId)} />
       <p class="id"><a href=${linkTo(["collections", name, "records", hit.recordId])}>${hit.recordId}</a>
         ${hit.productId && html` <span class="soft">${hit.productId}</span>`}</p>
-      ${hit.score !== undefined && html`<p><meter min="0" max="1" value=${hit.score} aria-label="Score ${hit.score.toFixed(2)}"></meter> ${scoreWords(hit.score)}
+      ${hit.score !== undefined && html`<p><meter min="0" max="1" value=${hit.score} aria-label="Score ${hit.score.toFixed(2)}"></meter> ${likenessWords(hit.likeness)}
         <br /><span class="soft">score ${hit.score.toFixed(2)}, distance ${hit.distance?.toFixed(3)}</span></p>`}
       <${Attributes} attributes=${hit.attributes} />
       ${actions.length > 0 && html`<p class="actions">${actions.map((one) => html`<button type="button" class="small"

@@ -3,7 +3,7 @@ import { call, path } from "../core/api.js";
 import { html, useEffect, useRef } from "../core/html.js";
 import { useLoad } from "../core/load.js";
 import { changeQuery } from "../core/place.js";
-import { count, scoreWords, valueText } from "../core/text.js";
+import { count, likenessWords, valueText } from "../core/text.js";
 import { Busy, Failure } from "../parts/failure.js";
 
 /** @typedef {import("../../openapi").components["schemas"]["ProjectedRecord"]} Point */
@@ -138,6 +138,6 @@ function Neighbours({ name, record, onChoose }) {
   return html`<section aria-label="Nearest records"><h2>Nearest to ${record}</h2>
     <${Busy} when=${loading} /><${Failure} error=${error} />
     <ol>${value?.hits.map((/** @type {any} */ hit) => html`<li><button type="button" class="plain" onClick=${() => onChoose(hit.recordId)}>${hit.recordId}</button>
-      <span class="soft"> ${scoreWords(hit.score)}, distance ${hit.distance.toFixed(3)}</span></li>`)}</ol>
+      <span class="soft"> ${likenessWords(hit.likeness)}, distance ${hit.distance.toFixed(3)}</span></li>`)}</ol>
   </section>`;
 }
