@@ -5,7 +5,7 @@ import { useFolder, usePictures } from "../core/pictures.js";
 import { likenessWords, valueText } from "../core/text.js";
 
 /** @typedef {import("../../openapi").components["schemas"]} Schemas */
-/** @typedef {{ recordId: string, productId: string, attributes: Record<string, any>, score?: number, distance?: number }} Shown */
+/** @typedef {{ recordId: string, productId: string, attributes: Record<string, any>, score?: number, distance?: number, likeness?: string | undefined }} Shown */
 /** @typedef {{ words: string, run: (recordId: string) => void }} Action */
 
 const MOST_ATTRIBUTES = 5;
