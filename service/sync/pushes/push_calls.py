@@ -96,9 +96,10 @@ class PushCalls(SyncAccess):
             return await self._read(read_item, self._parts.readers, source, change.item_json)
 
     async def _job(self, principal: Principal, source: Source) -> SyncJob:
-        collection = await self._engine.collection(principal, source.config.collection)
+        config = source.config
+        collection = await self._engine.collection(principal, config.collection)
         place = await self._read(self._parts.ledgers.place, principal.tenant_uid)
-        from_disk = source.config.url.startswith(PREFIX)
+        from_disk = config.url.startswith(PREFIX)
         return SyncJob(
             principal.tenant_uid, collection, source.source_id, "push", 0, place.files, from_disk, lambda: None
         )

@@ -49,7 +49,8 @@ def format_of(source: Source) -> FeedFormat:
 
     Raises ServiceError (ARGUMENT_INVALID) for a folder, whose pictures are files.
     """
-    kind = source.config.options.format or FeedFormat(source.state.format or FeedFormat.JSONL)
+    config = source.config
+    kind = config.options.format or FeedFormat(source.state.format or FeedFormat.JSONL)
     if kind is FeedFormat.FOLDER:
         raise ServiceError(
             Reason.ARGUMENT_INVALID, "the source is a folder, which takes no items; add the file and start a run",

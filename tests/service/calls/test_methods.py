@@ -68,6 +68,8 @@ def invoke(server: Server, path: str, method: Any, key: str, collection: str, ru
         for side in (request.first, request.second):
             side.collection, side.k = collection, 1
         request.query.add(record_id="1")
+    elif method.name == "PushItem":
+        request.delete_item_id = "1"
     elif method.name == "SetPicturePolicy":
         request.policy = 1
     elif method.name == "AddExamples":

@@ -113,6 +113,7 @@ async def test_a_decoder_that_is_killed_or_stopped_is_replaced_and_no_picture_is
             assert len(await work) == 10
 
 
+@pytest.mark.xdist_group("escape")  # both look at the same file
 async def test_a_decoder_can_do_nothing_but_decode(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_MODULE", "tests.support.deadly_decoder")
     monkeypatch.setenv("AFTERIMAGE_MASTER_KEY", "secret")
@@ -126,6 +127,7 @@ async def test_a_decoder_can_do_nothing_but_decode(monkeypatch: pytest.MonkeyPat
     assert not Path("/tmp/afterimage-escape").exists()
 
 
+@pytest.mark.xdist_group("escape")
 async def test_the_attempts_would_be_noticed_outside_of_the_sandbox(tmp_path: Path) -> None:
     code = "import os; from tests.support.deadly_decoder import possible; me = os.getpid(); found = possible();"
     code += "print(found) if os.getpid() == me else None"
