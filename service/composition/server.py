@@ -15,7 +15,7 @@ from service.calls.admission import CallAdmission, Credentials, Refusals
 from service.calls.gate import Gate
 from service.calls.handlers import bind
 from service.calls.interceptor import CallPipeline, Deadlines, Interceptor
-from service.calls.limits.blocklist import Blocklist, Network
+from service.calls.limits.blocklist import Blocklist
 from service.calls.limits.call_limiter import CallLimiter
 from service.calls.limits.failures import AuthenticationFailures
 from service.calls.limits.keyless import KeylessCalls
@@ -63,7 +63,7 @@ from service.rpc.server import RpcServer
 from service.rpc.transport.connections import close_connection
 from service.runtime.process import decoder_environment
 from service.runtime.protections import protections
-from service.runtime.source_filter import drop_sources
+from service.runtime.source_filter import Network, drop_sources
 from service.settings.model import Settings
 from service.sync.feed_input.fetching import FeedFetcher
 from service.sync.ledgers import Ledgers

@@ -9,15 +9,15 @@ from collections.abc import Callable, Collection, Sequence
 
 from service.calls.limits.failures import address_of
 from service.runtime.clock import SYSTEM_CLOCK, Clock
+from service.runtime.source_filter import MOST_NETWORKS, Network
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Block = Callable[[Collection[Network]], object]
 Later = Callable[[float, Callable[[], object]], object]
 
 _REFUSALS = 20  # within _WITHIN_S: whoever is refused so often opens new connections by a program
 _WITHIN_S = 10.0
 _APPLIED_AFTER_S = 0.5  # all changes of this time at once: a change takes two microseconds per open file
-_MOST_COUNTED, MOST_BLOCKED = 10_000, 500
+_MOST_COUNTED = 10_000
 
 
 class Blocklist:
@@ -53,7 +53,7 @@ class Blocklist:
                 self._refused.popitem(last=False)
             return
         network = self._network(address)
-        if network is not None and network not in self._blocked and len(self._blocked) < MOST_BLOCKED:
+        if network is not None and network not in self._blocked and len(self._blocked) < MOST_NETWORKS:
             self._blocked[network] = None
             self._apply_soon()
             self._later(self._seconds, lambda: self._unblock(network))

@@ -89,7 +89,7 @@ def test_nothing_is_blocked_with_a_duration_of_zero() -> None:
 
 
 def test_changes_are_applied_together_and_the_list_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocklist, "MOST_BLOCKED", 50)
+    monkeypatch.setattr(blocklist, "MOST_NETWORKS", 50)
     blocking = Blocking()
     for n in range(60):
         blocking.refuse(20, f"ipv4:192.0.2.{n}")
