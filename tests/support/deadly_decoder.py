@@ -1,6 +1,7 @@
 """The sandboxed decoder with faults on demand.
 
-A picture that contains DIE kills it, HANG makes it loop forever, and ESCAPE makes it report what it can still do.
+A picture that contains DIE kills it, HANG makes it loop forever, and ESCAPE, followed by the path of a file that is not
+there, makes it report what it can still do.
 """
 
 import os
@@ -21,15 +22,17 @@ def answer(job: dict[str, Any], limits: Any, payload: memoryview, result: memory
         os.abort()
     while b"HANG" in content:
         pass
-    if b"ESCAPE" in content:
-        return {"reason": "IMAGE_DAMAGED", "message": ",".join(possible())}
+    if content.startswith(b"ESCAPE"):
+        outside = Path(content.removeprefix(b"ESCAPE").decode())
+        return {"reason": "IMAGE_DAMAGED", "message": ",".join(possible(outside))}
     return _answer(job, limits, payload, result)
 
 
-def possible() -> list[str]:
+def possible(outside: Path) -> list[str]:
+    """What this process can do; `outside` is a file to be written."""
     attempts: dict[str, Callable[[], object]] = {
         "read a file": lambda: Path("/etc/passwd").read_bytes(),
-        "write a file": lambda: Path("/tmp/afterimage-escape").write_bytes(b"x"),
+        "write a file": lambda: outside.write_bytes(b"x"),
         "list a folder": lambda: os.listdir("/"),
         "open a socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM).close(),
         "start a program": lambda: subprocess.run(["/bin/true"], check=True),

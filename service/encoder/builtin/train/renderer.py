@@ -39,9 +39,12 @@ class ProcessorRenderer:
 
     def __init__(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            library = Path(folder) / "kernel.so"
-            command = ["cc", "-O3", "-march=native", "-ffast-math", "-shared", "-fPIC", "-x", "c", "-", "-lm"]
-            subprocess.run([*command, "-o", library], input=_source(), text=True, check=True)
+            compiled, library = Path(folder) / "kernel.o", Path(folder) / "kernel.so"
+            compile_it = ["cc", "-O3", "-march=native", "-ffast-math", "-c", "-fPIC", "-x", "c", "-"]
+            subprocess.run([*compile_it, "-o", compiled], input=_source(), text=True, check=True)
+            # Linked by a call of its own: with -ffast-math the library, once loaded, would make this thread take the
+            # smallest floats for 0 (a start-up object of older GCC).
+            subprocess.run(["cc", "-shared", compiled, "-lm", "-o", library], check=True)
             self._library = ctypes.CDLL(str(library))
 
     def __call__(self, pools: Pools, plan: Plan, seed: int) -> Tensor:

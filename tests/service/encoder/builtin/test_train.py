@@ -1,5 +1,6 @@
 import re
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,6 +94,12 @@ def test_the_kernel_paints_what_the_slow_renderer_paints(pools: Pools) -> None:
     apart = np.abs(fast - slow).max(-1)
     assert (apart > 2e-3).mean() < 1e-3  # a pixel on the edge of a cell or a mask may fall to either side
     assert apart.mean() < 1e-4
+
+
+@COMPILER
+def test_the_kernel_leaves_the_smallest_floats_of_this_process_alone() -> None:
+    ProcessorRenderer()
+    assert sys.float_info.min / 2 > 0
 
 
 @COMPILER

@@ -3,7 +3,9 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -113,8 +115,15 @@ async def test_a_decoder_that_is_killed_or_stopped_is_replaced_and_no_picture_is
             assert len(await work) == 10
 
 
-@pytest.mark.xdist_group("escape")  # both look at the same file
-async def test_a_decoder_can_do_nothing_but_decode(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def outside() -> Iterator[Path]:
+    """A file that is not there, in a folder where everyone may write."""
+    path = Path(tempfile.gettempdir()) / f"afterimage-escape-{uuid.uuid4().hex}"
+    yield path
+    path.unlink(missing_ok=True)
+
+
+async def test_a_decoder_can_do_nothing_but_decode(monkeypatch: pytest.MonkeyPatch, outside: Path) -> None:
     monkeypatch.setattr(pool, "_MODULE", "tests.support.deadly_decoder")
     monkeypatch.setenv("AFTERIMAGE_MASTER_KEY", "secret")
     async with decoders() as made:
@@ -122,21 +131,19 @@ async def test_a_decoder_can_do_nothing_but_decode(monkeypatch: pytest.MonkeyPat
         if missing:
             pytest.skip(f"this kernel does not offer: {', '.join(missing)}")
         with pytest.raises(ServiceError) as caught:
-            await tensor_of(made, b"ESCAPE")
+            await tensor_of(made, b"ESCAPE" + bytes(outside))
         assert caught.value.message == ""
-    assert not Path("/tmp/afterimage-escape").exists()
+    assert not outside.exists()
 
 
-@pytest.mark.xdist_group("escape")
-async def test_the_attempts_would_be_noticed_outside_of_the_sandbox(tmp_path: Path) -> None:
-    code = "import os; from tests.support.deadly_decoder import possible; me = os.getpid(); found = possible();"
-    code += "print(found) if os.getpid() == me else None"
+async def test_the_attempts_would_be_noticed_outside_of_the_sandbox(outside: Path) -> None:
+    code = "import os, pathlib, sys; from tests.support.deadly_decoder import possible; me = os.getpid()\n"
+    code += "found = possible(pathlib.Path(sys.argv[1]))\nprint(found) if os.getpid() == me else None"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code,
+        sys.executable, "-c", code, outside,
         stdout=asyncio.subprocess.PIPE, env={**os.environ, "AFTERIMAGE_MASTER_KEY": "x"},
     )  # fmt: skip
     said, _ = await process.communicate()
-    Path("/tmp/afterimage-escape").unlink(missing_ok=True)
     for name in ("read a file", "write a file", "list a folder", "open a socket", "start a program", "see settings"):
         assert name in said.decode()
 
