@@ -44,7 +44,8 @@ class ProcessorRenderer:
             subprocess.run([*compile_it, "-o", compiled], input=_source(), text=True, check=True)
             # Linked by a call of its own: with -ffast-math the library, once loaded, would make this thread take the
             # smallest floats for 0 (a start-up object of older GCC).
-            subprocess.run(["cc", "-shared", compiled, "-lm", "-o", library], check=True)
+            link_it = ["cc", "-shared"]
+            subprocess.run([*link_it, compiled, "-lm", "-o", library], check=True)
             self._library = ctypes.CDLL(str(library))
 
     def __call__(self, pools: Pools, plan: Plan, seed: int) -> Tensor:
