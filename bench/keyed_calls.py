@@ -1,5 +1,5 @@
-"""`make bench-calls`: what a saved search and an idempotency key cost, in calls per second of one caller over gRPC
-beside the plain call."""
+"""`make bench-keyed-calls`: what a saved search and an idempotency key cost, in calls per second of one caller over
+gRPC beside the plain call."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def main() -> None:
                 found = rates(ways_of(client, target, key))
     for name, rate in found.items():
         print(f"{name:22} {rate:8.1f} per second")
-    print(write_result("calls", {"records": RECORDS, "per_s": found}))
+    print(write_result("keyed-calls", {"records": RECORDS, "per_s": found}))
 
 
 if __name__ == "__main__":
