@@ -93,7 +93,6 @@ class Maintenance:
     async def _round(self) -> None:
         parts = self._parts
         await asyncio.to_thread(self._forget_deleted)
-        await asyncio.to_thread(self._api_keys.watch)
         await asyncio.to_thread(self._spaces.maintain)
         if parts.limiter.became_idle():
             gc.collect()  # frees, and so overwrites, what calls left in cycles, such as the key of one that failed

@@ -24,6 +24,7 @@ from index.storage.sqlite import (
     statements,
 )
 from index.storage.steps import step
+from index.storage.wal_header import WalHeader
 
 __all__ = [
     "KEY_BYTES",
@@ -31,6 +32,7 @@ __all__ = [
     "Connection",
     "DatabaseError",
     "DatabaseLock",
+    "WalHeader",
     "backup",
     "checkpoint",
     "connect",

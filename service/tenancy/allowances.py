@@ -26,7 +26,10 @@ class Allowances:
 
     async def picture(self, tenant_uid: str) -> None:
         """Counts a picture before it is encoded. Raises ServiceError (QUOTA_EXCEEDED)."""
-        most = (await asyncio.to_thread(self._limits.of, tenant_uid)).pictures_per_day
+        limits = self._limits.known(tenant_uid)
+        if limits is None:
+            limits = await asyncio.to_thread(self._limits.of, tenant_uid)
+        most = limits.pictures_per_day
         if not most:
             return
         wait_s = await self._rates.count_today(tenant_uid, most)

@@ -1,22 +1,18 @@
 """`registry.db`: the tenants and their permissions, encrypted under the master key.
 
 Several processes may use it concurrently: the server, and commands of an operator. Each sees the changes of the others
-at its next call. After a commit, a process announces the change by setting the modification time of the file. The
-others then need only look at the inode instead of running a query.
+at its next call: a commit rewrites the header of the WAL index, which all of them map.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from index import AfterimageIndexError, WrongKey, number_of, raise_number
-from index.storage import DatabaseLock, checkpoint, connect, file_errors, migrate
-from service.runtime.clock import now_ms
+from index.storage import DatabaseLock, WalHeader, checkpoint, connect, file_errors, migrate
 from service.tenancy.companions import check_there, copy_of, write_copy
 from service.tenancy.masterkey import MasterKey
 
@@ -102,17 +98,19 @@ class RegistryDatabase:
         """
         check_there(path)
         self._path, self._key = path, master_key.derive("tenant registry")
-        self._lock, self._changed, self._to_announce = DatabaseLock(path), False, False
+        self._lock, self._changed = DatabaseLock(path), False
         try:
             with file_errors(path):
                 self._connection = connect(path, self._key)
                 migrate(self._connection, _MIGRATIONS, str(path))
+                self._header = WalHeader(path)
         except WrongKey:
             raise WrongKey(
                 f"{path} cannot be opened with this master key: one of the two is damaged, or belongs to "
                 "another server; restore the right one, or run `afterimage doctor --repair`, which uses "
                 "a copy of the registry"
             ) from None
+        self._seen, self._stamp = self._header.read(), 0
 
     def rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query."""
@@ -126,11 +124,8 @@ class RegistryDatabase:
     def change(self, statement: str, values: Sequence[object] = ()) -> int:
         """Executes one statement. Returns the number of changed rows."""
         with self._lock:
-            self._changed = self._to_announce = True
-            rows = int(self._connection.execute(statement, tuple(values)).rowcount)
-            if not self._connection.in_transaction:
-                self._announce()
-            return rows
+            self._changed = True
+            return int(self._connection.execute(statement, tuple(values)).rowcount)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -143,50 +138,47 @@ class RegistryDatabase:
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
-            self._announce()
 
     def stamp(self) -> int:
-        """Changes with each change of tenants or keys, by this or another process; 0 if the file is missing.
+        """Grows with each change of tenants or keys, by this or another process; now and then also without one.
 
-        Takes microseconds, and waits for no lock and no other process.
+        Takes a microsecond, and waits for no lock and no other process.
         """
-        try:
-            return os.stat(self._path).st_mtime_ns
-        except OSError:
-            return 0
+        header = self._header.read()
+        if header != self._seen:
+            self._stamp, self._seen = self._stamp + 1, header
+        return self._stamp
 
-    def _announce(self) -> None:
-        if self._to_announce:
-            self._to_announce, now = False, max(now_ms() * 1_000_000, self.stamp() + 1)
-            with contextlib.suppress(OSError):
-                try:
-                    os.utime(self._path, ns=(now, now))
-                except PermissionError:  # only the owner of the file may set another time than now
-                    os.utime(self._path)
+    @contextmanager
+    def _uncounted(self) -> Iterator[None]:
+        """Changes in the block leave the stamp as it is, unless another process commits meanwhile."""
+        with self._lock:
+            others = self._version_of_others()
+            before = self._header.read()
+            yield
+            after = self._header.read()
+            if self._version_of_others() == others and self._seen == before:
+                self._seen = after
 
-    def version_of_others(self) -> int:
+    def _version_of_others(self) -> int:
         """Changes whenever another connection or process changes the database."""
-        with self._lock:
-            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
-
-    def version(self) -> tuple[int, int]:
-        """Changes whenever this or another process changes the database."""
-        with self._lock:
-            return self._connection.execute("PRAGMA data_version").fetchone()[0], self._connection.total_changes
+        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def checkpoint(self) -> None:
         """Empties the write-ahead log, so that it does not contain deleted data."""
         with self._lock:
             checkpoint(self._connection)
 
-    def note_use(self, key_id: str, at_ms: int) -> None:
-        """Stores when a key was last used. This does not count as a change."""
-        with self._lock:
-            self._connection.execute("UPDATE api_keys SET used_ms = ? WHERE key_id = ?", (at_ms, key_id))
+    def note_uses(self, used: Mapping[str, int]) -> None:
+        """Stores when keys were last used, by key id. This does not count as a change."""
+        with self._uncounted(), self.transaction():
+            self._connection.executemany(
+                "UPDATE api_keys SET used_ms = ? WHERE key_id = ?", [(at_ms, key_id) for key_id, at_ms in used.items()]
+            )
 
     def note_generations(self, generations: Mapping[str, int]) -> None:
         """Stores which generations the manifests of tenants have reached. This does not count as a change."""
-        with self._lock:
+        with self._uncounted():
             self._connection.executemany(
                 "UPDATE tenants SET listed = max(listed, ?) WHERE uid = ?",
                 [(generation, uid) for uid, generation in generations.items()],
@@ -203,7 +195,7 @@ class RegistryDatabase:
 
         Raises OSError, StoreUnavailable or DatabaseError.
         """
-        with self._lock:
+        with self._uncounted():
             if not self._changed and copy_of(self._path).exists():
                 return None
             number = raise_number(self._connection) if self._changed else number_of(self._connection)
@@ -215,3 +207,4 @@ class RegistryDatabase:
         """Closes the database."""
         with self._lock:
             self._connection.close()
+            self._header.close()

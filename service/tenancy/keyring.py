@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
+import secrets
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from service.errors import Reason, ServiceError
 from service.runtime.clock import now_ms
@@ -14,6 +16,7 @@ from service.tenancy.database import RegistryDatabase
 from service.tenancy.stored_keys import StoredKeys, scopes_of
 
 CLOCKS_DIFFER_MS = 60_000  # times stored by other processes may be ahead by this much
+_MOST_HEADERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,15 @@ class _LoadedKey:
 
 @dataclass(frozen=True)
 class _LoadedKeys:
-    """All keys by id, and the ids of bound keys by name in a certificate."""
+    """All keys as they were read from the registry.
+
+    - `identities`: the ids of bound keys by name in a certificate.
+    - `headers`: the ids of keys by digest of headers whose secret was right. Grows; a new reading begins anew.
+    """
 
     keys: Mapping[str, _LoadedKey]
     identities: Mapping[str, str]
+    headers: dict[bytes, str] = field(default_factory=dict)
 
 
 class KeyRing(StoredKeys):
@@ -86,7 +94,7 @@ class KeyRing(StoredKeys):
         super().__init__(database, pepper)
         self._lock = threading.Lock()
         self._stamp: int | None = None
-        self._version: int | None = None
+        self._header_key = secrets.token_bytes(32)
         self._loaded = _LoadedKeys({}, {})
         self._used: dict[str, int] = {}
 
@@ -98,14 +106,6 @@ class KeyRing(StoredKeys):
         """Reads the keys again if they have changed. Call it in a thread, because it waits for the database."""
         with self._lock:
             if self.stale():
-                self._read()
-
-    def watch(self) -> None:
-        """Reads the keys again if another process could not announce a change. Call it in a thread every 2 s."""
-        with self._lock:
-            version = self._database.version_of_others()
-            if version != self._version:
-                self._version = version
                 self._read()
 
     def authenticate(self, header: str | None, names: Sequence[str] = ()) -> Principal:
@@ -123,9 +123,24 @@ class KeyRing(StoredKeys):
             return self._identified(names)
         if not header:
             raise ServiceError(Reason.KEY_MISSING, "send `authorization: Bearer <API key>`")
+        loaded, digest = self._loaded, self._digest_of(header)
+        key_id = loaded.headers.get(digest)
+        if key_id is None:
+            key_id = self._checked(header, loaded)
+            if len(loaded.headers) >= _MOST_HEADERS:
+                loaded.headers.clear()
+            loaded.headers[digest] = key_id
+        return self._alive(key_id, loaded.keys[key_id])
+
+    def _digest_of(self, header: str) -> bytes:
+        """What a header is remembered by, under a random key of this process: no secret stays in memory."""
+        return hashlib.blake2b(header.encode("utf-8", "surrogatepass"), key=self._header_key, digest_size=32).digest()
+
+    def _checked(self, header: str, loaded: _LoadedKeys) -> str:
+        """The id of the key in a header. Raises ServiceError (KEY_INVALID) unless its secret is right."""
         scheme, _, text = header.partition(" ")
         key = parse_api_key(text.strip()) if scheme.lower() == "bearer" else None
-        entry = self._loaded.keys.get(key.key_id) if key is not None else None
+        entry = loaded.keys.get(key.key_id) if key is not None else None
         if key is None:
             message = "the API key is incomplete; a key starts with af_live_ and must be sent unchanged"
             raise ServiceError(Reason.KEY_INVALID, message)
@@ -135,7 +150,7 @@ class KeyRing(StoredKeys):
                 "deleted; check the server's address and the key"
             )
             raise ServiceError(Reason.KEY_INVALID, message)
-        return self._alive(key.key_id, entry)
+        return key.key_id
 
     def _identified(self, names: Sequence[str]) -> Principal:
         loaded = self._loaded
@@ -168,9 +183,7 @@ class KeyRing(StoredKeys):
         """Stores which keys were used since the last call. Call it every minute."""
         used, self._used = self._used, {}
         if used:
-            with self._database.transaction():
-                for key_id, at_ms in used.items():
-                    self._database.note_use(key_id, at_ms)
+            self._database.note_uses(used)
 
     def _read(self) -> None:
         """Reads all keys. The stamp is read first, so that concurrent changes lead to another read."""

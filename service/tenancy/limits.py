@@ -40,8 +40,7 @@ class LimitsTable:
 
     def __init__(self, database: RegistryDatabase) -> None:
         self._database = database
-        self._version: tuple[int, int] | None = None
-        self._cached: dict[str, Limits] = {}
+        self._read_at: tuple[int, dict[str, Limits]] = (-1, {})  # by uid, and the stamp of the database before
 
     def set(self, uid: str, limits: Limits) -> None:
         """Replaces all limits of a tenant."""
@@ -55,13 +54,19 @@ class LimitsTable:
         )  # fmt: skip
 
     def of(self, uid: str) -> Limits:
-        """The limits of a tenant; no limits if it does not exist."""
-        version = self._database.version()
-        if version != self._version:
+        """The limits of a tenant; no limits if it does not exist. May wait for the database."""
+        known = self.known(uid)
+        if known is None:
+            stamp = self._database.stamp()
             query = f"SELECT uid, {_COLUMNS} FROM tenants WHERE deleted_ms IS NULL"  # noqa: S608 - no input
-            self._cached = {row[0]: Limits(*row[1:]) for row in self._database.rows(query)}
-            self._version = version
-        return self._cached.get(uid, Limits())
+            limits = {row[0]: Limits(*row[1:]) for row in self._database.rows(query)}
+            self._read_at, known = (stamp, limits), limits.get(uid, Limits())
+        return known
+
+    def known(self, uid: str) -> Limits | None:
+        """As `of`; None if the registry has changed since the limits were read. Never blocks."""
+        stamp, limits = self._read_at
+        return limits.get(uid, Limits()) if stamp == self._database.stamp() else None
 
 
 class ReadAudit:

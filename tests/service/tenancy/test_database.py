@@ -73,22 +73,56 @@ def test_a_transaction_is_seen_by_others_when_it_is_whole(database: RegistryData
         assert names(beside) == ["a"]
 
 
-def test_the_version_changes_with_a_change_of_this_or_another_process(database: RegistryDatabase, path: Path) -> None:
+def test_the_stamp_grows_with_a_change_of_this_or_another_process(database: RegistryDatabase, path: Path) -> None:
     with closing(RegistryDatabase(path, MASTER)) as beside:
-        seen = [database.version()]
-        assert database.version() == seen[0]
+        seen = [database.stamp()]
+        assert database.stamp() == seen[0]
         for changed in (database, beside, database, beside):
             changed.change(INSERT, (f"name {len(seen)}", b"x"))
-            seen.append(database.version())
-            assert database.version() == seen[-1]
-    assert len(set(seen)) == len(seen)
+            seen.append(database.stamp())
+            assert database.stamp() == seen[-1]
+    assert sorted(set(seen)) == seen
+
+
+def test_the_stamp_stays_after_what_does_not_count(database: RegistryDatabase) -> None:
+    database.settle_changes()
+    seen = database.stamp()
+    database.note_uses({"any": 5})
+    database.note_generations({"u": 3})
+    database.settle_changes()
+    assert database.stamp() == seen
+
+
+def test_a_change_of_another_process_amid_what_does_not_count_is_not_missed(
+    database: RegistryDatabase, path: Path
+) -> None:
+    with closing(RegistryDatabase(path, MASTER)) as beside:
+        for before in (True, False):
+            seen = database.stamp()
+            with database._uncounted():
+                if before:
+                    beside.change(INSERT, (f"{before}", b"x"))
+                database.change("UPDATE api_keys SET used_ms = 1")
+                if not before:
+                    beside.change(INSERT, (f"{before}", b"x"))
+            assert database.stamp() > seen
+
+
+def test_a_change_that_nobody_has_seen_yet_still_counts_after_what_does_not(
+    database: RegistryDatabase, path: Path
+) -> None:
+    with closing(RegistryDatabase(path, MASTER)) as beside:
+        seen = database.stamp()
+        beside.change(INSERT, ("a", b"x"))
+        database.note_uses({"any": 5})
+        assert database.stamp() > seen
 
 
 def test_the_number_grows_with_changes_and_not_with_uses_of_keys(database: RegistryDatabase) -> None:
     first = database.settle_changes()
     assert first == database.number()
     assert database.settle_changes() is None
-    database.note_use("any", 5)
+    database.note_uses({"any": 5})
     assert database.settle_changes() is None
     assert database.number() == first
     for more in (1, 2):
@@ -104,7 +138,7 @@ def test_the_use_of_a_key_is_noted_with_that_key_alone(database: RegistryDatabas
             "INSERT INTO api_keys (key_id, tenant_uid, digest, scopes, created_ms) VALUES (?, 'u', x'00', 'search', 1)",
             (key,),
         )
-    database.note_use("one", 7)
+    database.note_uses({"one": 7})
     assert dict(database.rows("SELECT key_id, used_ms FROM api_keys")) == {"one": 7, "other": None}
 
 

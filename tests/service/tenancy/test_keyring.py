@@ -125,10 +125,12 @@ def test_limits_are_seen_by_another_process_at_its_next_call(
     tmp_path: Path, registry: TenantRegistry, uid: str
 ) -> None:
     beside = TenantRegistry(tmp_path / "registry.db", MASTER)
-    assert beside.limits.of(uid) == Limits()
+    assert beside.limits.known(uid) is None
+    assert beside.limits.of(uid) == beside.limits.known(uid) == Limits()
     wanted = Limits(1, 2, 3, 4, 5, 6.5)
     registry.limits.set(uid, wanted)
-    assert beside.limits.of(uid) == wanted
+    assert beside.limits.known(uid) is None
+    assert beside.limits.of(uid) == beside.limits.known(uid) == wanted
     registry.delete_tenant("acme")
     assert beside.limits.of(uid) == Limits()
     beside.close()
@@ -189,20 +191,6 @@ def test_keys_are_stale_after_each_change_of_another_process_and_not_after_their
         change()
         assert registry.api_keys.stale()
     assert works(registry, key) is Reason.KEY_INVALID  # it was deleted with its tenant
-    beside.close()
-
-
-def test_a_change_that_could_not_be_announced_is_seen_by_the_watch(
-    tmp_path: Path, registry: TenantRegistry, uid: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    beside = TenantRegistry(tmp_path / "registry.db", MASTER)
-    key = registry.api_keys.create(uid, NewKey(SEARCH))
-    registry.api_keys.watch()
-    assert works(registry, key) is None
-    monkeypatch.setattr(beside.api_keys._database, "_announce", lambda: None)
-    beside.api_keys.revoke(uid, id_of(key))
-    registry.api_keys.watch()
-    assert works(registry, key) is Reason.KEY_REVOKED
     beside.close()
 
 
