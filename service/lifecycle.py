@@ -23,6 +23,7 @@ from service.health import Health
 from service.maintenance import MaintainedParts, Maintenance
 from service.metrics import Metrics
 from service.rpc.server import RpcServer
+from service.runtime.access_log import AccessLog
 from service.runtime.certificates import Certificates
 from service.runtime.clock import SYSTEM_CLOCK
 from service.runtime.process import freeze_gc
@@ -60,6 +61,7 @@ class ServerParts:
     training: OwnTraining
     maintained: MaintainedParts
     tracer: Tracer
+    access_log: AccessLog
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ class Lifecycle:
             await parts.redis.stop()
         await parts.engine.close_threads()
         await asyncio.to_thread(parts.tracer.close)
+        await parts.access_log.close()
         _LOG.info("stopped")
 
     def read_again(self) -> None:

@@ -12,8 +12,6 @@ from collections.abc import AsyncGenerator, Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-import structlog
-
 from service.audit.tally import set_tallies
 from service.calls.admission import CallAdmission
 from service.calls.context import CallContext
@@ -29,13 +27,13 @@ from service.calls.streams import limited
 from service.engine.faults import answer_too_large, as_service_error
 from service.errors import Code, Reason, ServiceError, release_frames
 from service.runtime import call_facts
+from service.runtime.access_log import AccessLog
 from service.runtime.clock import Stopwatch
 from service.runtime.deadline import set_deadline
 from service.tenancy.keyring import Principal
 from service.tracing.allowed import Attribute
 from service.tracing.spans import NO_TRACER, Trace, Tracer
 
-_LOG = structlog.get_logger(__name__)
 _STATUSES = {"OK": 0, "CANCELLED": 1, **{code.name: code.value for code in Code}}
 # Codes that are the fault of a server, in the conventions of OpenTelemetry for gRPC.
 _FAULTS = frozenset({"DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
@@ -63,6 +61,7 @@ class CallPipeline:
     deadlines: Deadlines
     recording: CallRecording
     idle_calls: IdleCalls = field(default_factory=IdleCalls)
+    access_log: AccessLog = field(default_factory=AccessLog)
     tracer: Tracer = NO_TRACER
 
 
@@ -250,10 +249,11 @@ class _Call:
         traced = self._end_trace(code, reason)
         if reason == Reason.AUTHENTICATIONS_EXCEEDED.name:
             return  # counted; a line for each would fill the log for whoever wants it filled
-        _LOG.info(
-            "call", method=path, code=code, reason=reason, request_id=self._headers.request_id,
-            key_id=self._key_id, transport=self._context.transport, duration_ms=round(seconds * 1000, 2), **traced,
-        )  # fmt: skip
+        self._pipeline.access_log.note({
+            "method": path, "code": code, "reason": reason, "request_id": self._headers.request_id,
+            "key_id": self._key_id, "transport": self._context.transport, "duration_ms": round(seconds * 1000, 2),
+            **traced,
+        })  # fmt: skip
 
     def _end_trace(self, code: str, reason: str) -> dict[str, str]:
         """Ends the trace. Returns what the log says of it."""

@@ -61,6 +61,7 @@ from service.objects.sealed import SealedObjects
 from service.outcomes import StateParts, States
 from service.rpc.server import RpcServer
 from service.rpc.transport.connections import close_connection
+from service.runtime.access_log import AccessLog
 from service.runtime.process import decoder_environment
 from service.runtime.protections import protections
 from service.runtime.source_filter import Network, drop_sources
@@ -152,7 +153,8 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
     admission = CallAdmission(credentials, allowances, Refusals(failures, keyless, metrics), gate)
     deadlines = Deadlines(settings.default_deadline_s, settings.max_deadline_s)
     recording = CallRecording(audit, recorder, tallies)
-    pipeline = CallPipeline(gate, admission, limiter, deadlines, recording, tracer=tracer)
+    access_log = AccessLog()
+    pipeline = CallPipeline(gate, admission, limiter, deadlines, recording, tracer=tracer, access_log=access_log)
     sync = _sync_of(settings, registry, ledgers, engine, coordinator, audit, tracer)
     training, place = (
         _training(stores, engine, audit, recorder.owner),
@@ -216,7 +218,7 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
     return Lifecycle(
         ServerParts(
             settings, version(), engine, audit, recorder, tallies, gate, health, metrics, rpc, http, monitoring,
-            certificates, redis, coordinator, sync, training, maintained, tracer,
+            certificates, redis, coordinator, sync, training, maintained, tracer, access_log,
         )
     )  # fmt: skip
 

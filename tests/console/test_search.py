@@ -79,7 +79,7 @@ def test_a_picture_is_chosen_dropped_pasted_or_taken_and_leaves_no_trace(console
     expect(page.get_by_text("Give a picture or a record id")).to_be_visible()
     stored = page.evaluate("JSON.stringify([{...sessionStorage}, {...localStorage}, location.href, history.state])")
     assert set(json.loads(stored)[0]) == {"afterimage-key"}
-    for text in (stored, console.server.log.read_text(), *(request.url for request in console.requests)):
+    for text in (stored, console.server.settled_log(), *(request.url for request in console.requests)):
         assert "secret-name" not in text
         assert len(text) < 1000 or text is not stored
     assert not [r.url for r in console.requests if len(r.url) > 2000 and not r.url.startswith("blob:")]

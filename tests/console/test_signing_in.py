@@ -44,7 +44,7 @@ def test_a_key_in_the_fragment_of_the_address_is_entered_once_and_leaves_no_trac
     assert console.key not in page.url
     assert page.evaluate("history.length") <= 2  # the empty tab and this page
     assert all(console.key not in request.url for request in console.requests)
-    assert console.key not in console.server.log.read_text()
+    assert console.key not in console.server.settled_log()
     other = console.server.key("tenant-of-another-link")
     page.goto(f"{console.origin}/#key={other}")  # the page is there already: only its fragment changes
     expect(page).to_have_url(f"{console.origin}/#/")

@@ -33,5 +33,5 @@ def test_the_examples_with_curl_run(server: Server, tenant_name: str, tmp_path: 
     assert '"outcome":"WRITE_OUTCOME_CREATED"' in done.stdout
     assert '"recordId":"1"' in done.stdout
     assert '"deleted":true' in lines[-1]
-    calls = [json.loads(line) for line in server.log.read_text().splitlines() if '"event": "call"' in line]
+    calls = [json.loads(line) for line in server.settled_log().splitlines() if '"event": "call"' in line]
     assert "http" in {call["transport"] for call in calls}

@@ -169,4 +169,4 @@ def test_every_answer_carries_the_callers_request_id(server: Server, client: Cli
         metadata = (*client._endpoint.metadata, ("x-request-id", "shop-42"))
         _, call = stub.GetServerInfo.with_call(pb.GetServerInfoRequest(), metadata=metadata)
         assert dict(call.trailing_metadata())["x-request-id"] == "shop-42"
-    assert "shop-42" in server.log.read_text()
+    assert "shop-42" in server.settled_log()

@@ -6,7 +6,6 @@ import base64
 import http.client
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -210,5 +209,5 @@ def test_the_log_names_the_trace_of_a_call(traced: tuple[Server, str]) -> None:
         query = search_pb.QueryTerm(vector=unit_vector(server, key))
         request = search_pb.SearchRequest(collection="c", query=[query], k=1)
         stub.Search(request, metadata=(*metadata(key), ("x-request-id", "my-request")))
-    lines = [json.loads(line) for line in Path(server.log).read_text().splitlines()]
+    lines = [json.loads(line) for line in server.settled_log().splitlines()]
     assert [line["trace_id"] for line in lines if line.get("request_id") == "my-request"] == [TRACE]

@@ -202,7 +202,10 @@ def _send_local_path(server: Server, secrets: Secrets) -> None:
 
 def _searched(server: Server, secrets: Secrets, patience_s: float) -> dict[str, set[str]]:
     with urllib.request.urlopen(f"http://{server.http}/metrics") as page:
-        left = {"metrics": secrets.found("metrics", page.read()), "log": secrets.found("log", server.log.read_bytes())}
+        left = {
+            "metrics": secrets.found("metrics", page.read()),
+            "log": secrets.found("log", server.settled_log().encode()),
+        }
     deadline = time.monotonic() + patience_s
     while left.setdefault("server", {"not searched"}) and time.monotonic() < deadline:
         left["server"] = in_memory(secrets, "server", server.process.pid)

@@ -5,15 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import grpc
+
 from afterimage.client import Client, RetryPolicy
+from afterimage.v1 import server_info_service_pb2 as server_info_pb
+from afterimage.v1 import server_info_service_pb2_grpc as server_info_grpc
 from service.composition.data_directory import open_registry
 from service.config import load_settings
 from service.runtime.process import prepared_environment
@@ -125,6 +131,17 @@ class Server:
     @property
     def log(self) -> Path:
         return self.folder / "server.log"
+
+    def settled_log(self) -> str:
+        """The log with the lines of all calls that have ended, which are written a tenth of a second later."""
+        mark = secrets.token_hex(8)
+        with grpc.insecure_channel(self.target) as channel, contextlib.suppress(grpc.RpcError):
+            stub = server_info_grpc.ServerInfoServiceStub(channel)
+            stub.GetServerInfo(server_info_pb.GetServerInfoRequest(), metadata=(("x-request-id", mark),))
+        while mark not in (text := self.log.read_text()):
+            assert self.process.poll() is None, text
+            threading.Event().wait(0.02)
+        return text
 
     def key(self, tenant: str, scopes: Iterable[Scope] = tuple(Scope)) -> str:
         """A key for a tenant, which is created if missing."""
