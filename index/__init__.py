@@ -41,7 +41,7 @@ if typing.TYPE_CHECKING:
     from index.tenant.inspection import check_pages, deep_faults, file_faults
     from index.tenant.records_repair import RepairStep
     from index.tenant.repair import Repair
-    from index.types.answer import DuplicateGroup, Facet, FilterHints, Hit, PassedOver, SearchAnswer
+    from index.types.answer import DuplicateGroup, Facet, FilterHints, Hit, Matching, PassedOver, SearchAnswer
     from index.types.attributes import (
         MAX_ATTRIBUTES,
         MAX_ID_BYTES,
@@ -157,6 +157,7 @@ __all__ = [
     "LocalVectorIndexes",
     "Manifest",
     "Mark",
+    "Matching",
     "Moments",
     "NumberFactor",
     "NumberRange",
@@ -262,7 +263,9 @@ _MODULES = {
     "tenant.inspection": ("check_pages", "deep_faults", "file_faults"),
     "tenant.records_repair": ("RepairStep",),
     "tenant.repair": ("Repair",),
-    "types.answer": ("DuplicateGroup", "Facet", "FilterHints", "Hit", "PassedOver", "SearchAnswer"),
+    "types.answer": (
+        "DuplicateGroup", "Facet", "FilterHints", "Hit", "Matching", "PassedOver", "SearchAnswer",
+    ),
     "types.attributes": (
         "MAX_ATTRIBUTES", "MAX_ID_BYTES", "MAX_LIST_VALUES", "MAX_STRING_BYTES", "attributes_from_json",
         "attributes_to_json", "check_attribute_name", "check_id", "check_region",

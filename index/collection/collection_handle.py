@@ -163,6 +163,19 @@ class CollectionHandle:
                     self._maintainers -= 1
                     self._maintained.notify_all()
 
+    @contextmanager
+    def at_once(self) -> Iterator[LoadedCollection | None]:
+        """The collection where it is in memory and nobody has its lock, which the block then holds; else None. Waits
+        for nothing, and the block must not either, nor use the handle."""
+        if not self.lock.acquire(blocking=False):
+            yield None
+            return
+        try:
+            self.used_at = time.monotonic()
+            yield self.loaded
+        finally:
+            self.lock.release()
+
     def weigh(self) -> None:
         """Notes how much memory and how many files it takes by now."""
         loaded = self.loaded

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from index.collection.collection_handle import CollectionHandle
+from index.contract import Selection
 from index.speed.gil_yield import searches
-from index.types.answer import DuplicateGroup, Facet, FilterHints, SearchAnswer
+from index.types.answer import DuplicateGroup, Facet, FilterHints, Matching, SearchAnswer
 from index.types.checks import normalised
 from index.types.feedback.judgements import VerdictTally
 from index.types.ordering import Order, Position
@@ -26,6 +27,21 @@ class ReadSide:
         with self.handle as loaded, searches:
             return loaded.reading.search(query._replace(vector=vector))
 
+    def search_at_once(
+        self, query: SearchQuery, most_s: float, bin_of: Callable[[SearchAnswer], tuple[int, int | None]] | None = None
+    ) -> SearchAnswer | None:
+        """As `search` where that waits for nothing and is expected to take at most `most_s` seconds, else None. For
+        event loops, where a hop to a thread costs as much as such a search.
+
+        `bin_of`: of a search that counts, its day and bin as `count_search` takes them.
+        """
+        vector = normalised("query", query.vector, self.handle.place.spec.dimension)
+        with self.handle.at_once() as loaded, searches:
+            answer = None if loaded is None else loaded.reading.search_at_once(query._replace(vector=vector), most_s)
+            if loaded is not None and answer is not None and bin_of is not None:
+                loaded.searches.add(*bin_of(answer))
+            return answer
+
     def count_search(self, day: int, bin_number: int | None) -> None:
         """Counts a search for `search_tally`. day: since 1970-01-01, UTC. bin_number: of its best score; None: it has
         no hit."""
@@ -43,6 +59,18 @@ class ReadSide:
         """How many records match."""
         with self.handle as loaded:
             return loaded.index.select(filter_text).count
+
+    def matching(self, filter_text: str = "") -> Matching:
+        """How many records match, and what is odd about the filter."""
+        with self.handle as loaded:
+            return _matching(loaded.index.select(filter_text))
+
+    def matching_at_once(self, filter_text: str = "") -> Matching | None:
+        """As `matching` where a search or a count has used the filter since the last write, else None. Waits for
+        nothing."""
+        with self.handle.at_once() as loaded:
+            selected = loaded.index.remembered(filter_text) if loaded is not None else None
+            return None if selected is None else _matching(selected)
 
     def filter_hints(self, filter_text: str) -> FilterHints:
         """What is odd about a filter: names that no record has, values of another type than the records'."""
@@ -111,3 +139,7 @@ class ReadSide:
         `judged_pairs`) unless `judged` is false. The generator returns what the verdicts did. Raises InvalidInput."""
         with self.handle as loaded:
             return (yield from loaded.reading.duplicates(filter_text, max_distance, judged=judged))
+
+
+def _matching(selected: Selection) -> Matching:
+    return Matching(selected.count, selected.hints)

@@ -43,6 +43,12 @@ class Reading:
         answer = self._index.search(query, excluded, only)
         return self._with_stored_vectors(answer) if query.include_vectors else answer
 
+    def search_at_once(self, query: SearchQuery, most_s: float) -> SearchAnswer | None:
+        """As `search` where nothing is read from the store and at most `most_s` seconds are expected, else None."""
+        if query.exclude_record_ids or query.only_record_ids is not None or query.include_vectors:
+            return None
+        return self.search(query) if self._index.expected_s(query) <= most_s else None
+
     def _with_stored_vectors(self, answer: SearchAnswer) -> SearchAnswer:
         """The vectors as they were given; the index's own for a row that was written anew since."""
         shown = [hit.record for group in answer.groups for hit in group]

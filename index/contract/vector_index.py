@@ -142,6 +142,13 @@ class VectorIndex(ChangeSink, Protocol):
     def select(self, filter_text: str = "") -> Selection:
         """The rows that a filter allows; all live ones for an empty filter. Raises FilterSyntaxError."""
 
+    def remembered(self, filter_text: str = "") -> Selection | None:
+        """As `select` where the rows of a filter are remembered, else None. Waits for nothing. For event loops."""
+
+    def expected_s(self, query: SearchQuery) -> float:
+        """About how many seconds `search` takes; infinite where that waits for anything or cannot be told. Takes
+        microseconds."""
+
     def rows_of_products(self, product_ids: Sequence[str]) -> list[tuple[int, int]]:
         """Row id and sequence number of each live row of these products."""
 

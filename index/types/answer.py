@@ -43,6 +43,13 @@ class FilterHints(NamedTuple):
     sentences: tuple[str, ...] = ()
 
 
+class Matching(NamedTuple):
+    """How many records match a filter, and what is odd about it."""
+
+    records: int
+    hints: FilterHints
+
+
 class PassedOver(NamedTuple):
     """A record that is no hit for the sake of diversity, although it is nearer than some hit of the page.
 

@@ -68,10 +68,7 @@ async def _encode_terms(
     with translated_errors():
         records = await engine.workers.read(collection.get, record_ids, vectors=True) if record_ids else {}
 
-    async def encode(term: QueryTerm) -> Encoded:
-        if term.picture is not None:
-            picture = replace(term.picture, partial=collection.spec.partial)
-            return await engine.encoded(principal, picture, engine.encoder_of(collection))
+    def known(term: QueryTerm) -> Encoded:
         if term.vector is not None:
             with translated_errors():
                 return Encoded(normalised("query.vector", term.vector, collection.spec.dimension))
@@ -80,6 +77,14 @@ async def _encode_terms(
             raise ServiceError(Reason.RECORD_NOT_FOUND, f"no record {term.record_id!r}", field="query.record_id")
         return Encoded(record.vector)
 
+    async def encode(term: QueryTerm) -> Encoded:
+        if term.picture is None:
+            return known(term)
+        picture = replace(term.picture, partial=collection.spec.partial)
+        return await engine.encoded(principal, picture, engine.encoder_of(collection))
+
+    if all(t.picture is None for t in terms):
+        return [known(t) for t in terms]  # a task for each would take longer than the search
     return list(await asyncio.gather(*(encode(t) for t in terms)))
 
 

@@ -199,10 +199,11 @@ class RecordHandlers:
     async def CountRecords(self, request: pb.CountRecordsRequest, caller: Principal) -> pb.CountRecordsResponse:
         """Counts the matching records."""
         collection = await self._engine.collection(caller, request.collection)
-        count = await self._read(collection.count, request.filter)
-        hints = await self._read(collection.filter_hints, request.filter)
+        found = collection.matching_at_once(request.filter) or await self._read(collection.matching, request.filter)
         return pb.CountRecordsResponse(
-            record_count=count, unknown_attributes=hints.unknown_attributes, filter_hints=hints.sentences
+            record_count=found.records,
+            unknown_attributes=found.hints.unknown_attributes,
+            filter_hints=found.hints.sentences,
         )
 
     async def _insert(

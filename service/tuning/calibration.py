@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property, lru_cache
 from typing import Protocol
 
 from service.encoder.manifest import ScoreSpec
@@ -60,17 +61,18 @@ class Calibration:
     alike: float
     pairs: int = 0
 
-    @classmethod
-    def of_encoder(cls, curve: ScoreSpec) -> Calibration:
+    @staticmethod
+    @lru_cache(maxsize=256)
+    def of_encoder(curve: ScoreSpec) -> Calibration:
         """The one in an encoder's manifest."""
         very_alike, alike = curve.distance(_VERY_ALIKE_SCORE), curve.distance(_ALIKE_SCORE)
-        return cls(CalibrationSource.ENCODER, curve, very_alike, alike)
+        return Calibration(CalibrationSource.ENCODER, curve, very_alike, alike)
 
     def score(self, distance: float) -> float:
         """The score of a cosine distance, 0 to 1, falling."""
         return self.curve.score(distance)
 
-    @property
+    @cached_property
     def limits(self) -> dict[Likeness, float]:
         """The largest distance of each word but the last, rising."""
         rising: dict[Likeness, float] = {}

@@ -58,6 +58,11 @@ class Answering:
             filters = self._filters = FilterCache(view)
         return filters.get(filter_text, lambda: _allowed(view, filter_text))
 
+    def remembered(self, view: View, filter_text: str) -> FilteredRows | None:
+        """As `allowed` where that is remembered for this view, else None. Waits for nothing."""
+        filters = self._filters
+        return filters.remembered(filter_text) if filters is not None and filters.view is view else None
+
     def forget_earlier(self, view: View) -> None:
         """Lets go of what is remembered of an earlier view: copies there may hold rows that were deleted since."""
         if self._filters is not None and self._filters.view is not view:

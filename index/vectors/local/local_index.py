@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -22,12 +23,24 @@ from index.vectors.local.rebuilding import Rebuilding
 from index.vectors.local.state import load
 from index.vectors.query.duplicates import duplicate_groups
 from index.vectors.query.filter_cache import FilteredRows
+from index.vectors.query.plan import expected_s
 from index.vectors.query.recall import RecallCheck
 from index.vectors.segment.payloads import pack_record
 from index.vectors.segment.rows import memory_of
 from index.vectors.segment.view import View
 from index.vectors.snapshots.files import SnapshotFiles
 
+# Fields of a query whose cost is not foreseen.
+_TAKES_LONGER = (
+    "boosts",
+    "by_distance",
+    "diversity",
+    "facets",
+    "group_by_product",
+    "include_vectors",
+    "offset",
+    "order",
+)
 _CAPABILITIES = Capabilities(approximate=True, learning=True, saves=True)
 
 
@@ -106,6 +119,15 @@ class LocalVectorIndex:
 
     def select(self, filter_text: str = "") -> FilteredRows:
         return self.answering.allowed(self.view, filter_text)
+
+    def remembered(self, filter_text: str = "") -> FilteredRows | None:
+        return self.answering.remembered(self.view, filter_text)
+
+    def expected_s(self, query: SearchQuery) -> float:
+        if any(getattr(query, field) for field in _TAKES_LONGER) or query.max_distance is not None:
+            return math.inf
+        allowed = self.answering.remembered(self.view, query.filter)
+        return math.inf if allowed is None else expected_s(allowed, query.k, ef_factor=self.recall.ef_factor)
 
     def rows_of_products(self, product_ids: Sequence[str]) -> list[tuple[int, int]]:
         view = self.view

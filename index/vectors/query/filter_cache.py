@@ -222,6 +222,10 @@ class FilterCache:
                 self.shown = sum(len(a.shown or ()) for a in self._held.values())
         return made
 
+    def remembered(self, filter_text: str) -> FilteredRows | None:
+        """The rows for a filter where they are remembered. Does not count as a use."""
+        return self._held.get(filter_text)
+
     def boosts(self, key: BoostKey, make: Callable[[], Boosts]) -> Boosts:
         """What boosts add to each slot, worked out where it is not remembered. Raises what `make` raises."""
         with self._lock:

@@ -81,6 +81,18 @@ def plan(
     return _under_filter(allowed, query, candidates, view.ann_index, least_ns) or cheapest
 
 
+def expected_s(allowed: FilteredRows, count_wanted: int, *, ef_factor: float = 1.0) -> float:
+    """About how many seconds the search for the `count_wanted` nearest takes, before anything is looked up."""
+    view, (_, least_ns) = allowed.view, exactly(allowed)
+    if view.ann_index is None or not allowed.count or count_wanted > MAX_ANN_RESULTS:
+        return least_ns / 1e9
+    if allowed.everything and count_wanted <= FREE_RESULTS:
+        candidates, dimension = view.ann_index.parameters.candidates * ef_factor, view.float16.shape[1]
+        newer_ns = (view.last_rows - view.ann_rows) * _SKETCH_NS + (view.count - view.last_rows) * dimension * _ALL
+        return float(min(candidates * dimension * _GRAPH + newer_ns, least_ns)) / 1e9
+    return min(_by_signatures(allowed)[0], least_ns) / 1e9
+
+
 def exactly(allowed: FilteredRows) -> tuple[Plan, float]:
     """The cheapest way to compare each allowed row, and what it takes, in nanoseconds. Vectors are copied together for
     good from the second search on, where the view has room for them."""

@@ -9,17 +9,31 @@ from index import TALLY_BINS, Collection, SearchAnswer, SearchQuery, StoreUnavai
 from service.runtime.clock import now_ms
 from service.tuning.calibration import Scoring
 
+AT_ONCE_S = 0.0003
 _DAY_MS = 86_400_000
 _FIRST = date(1970, 1, 1)
 
 
-def counted_search(collection: Collection, query: SearchQuery, score: Scoring) -> SearchAnswer:
-    """Searches and counts the search. Later pages and searches among named records are not counted. For threads."""
+def search(collection: Collection, query: SearchQuery, counted_by: Scoring | None) -> SearchAnswer:
+    """Searches, and counts the search if `counted_by` is given. Later pages and searches among named records are not
+    counted. For threads."""
     answer = collection.search(query)
-    if not query.offset and query.only_record_ids is None:
+    if counted_by is not None and _counts(query):
         with contextlib.suppress(StoreUnavailable):  # closed meanwhile: the answer is good all the same
-            collection.count_search(today(), best_bin(answer, score))
+            collection.count_search(today(), best_bin(answer, counted_by))
     return answer
+
+
+def search_at_once(collection: Collection, query: SearchQuery, counted_by: Scoring | None) -> SearchAnswer | None:
+    """As `search` where that waits for nothing and takes no longer than a hop to a thread, else None. For the event
+    loop."""
+    if counted_by is None or not _counts(query):
+        return collection.search_at_once(query, AT_ONCE_S)
+    return collection.search_at_once(query, AT_ONCE_S, lambda answer: (today(), best_bin(answer, counted_by)))
+
+
+def _counts(query: SearchQuery) -> bool:
+    return not query.offset and query.only_record_ids is None
 
 
 def best_bin(answer: SearchAnswer, score: Scoring) -> int | None:

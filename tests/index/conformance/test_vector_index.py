@@ -352,3 +352,20 @@ def test_after_an_unknown_outcome_nothing_is_written_until_the_state_was_read_ag
     again = remote.collection.upsert(writes)
     assert {r.error for r in again} == {None}
     assert remote.index.select().count == 1 + count
+
+
+def test_what_is_remembered_of_a_filter_is_what_would_be_selected(opened: Opened) -> None:
+    opened.collection.upsert([record(n, color="red" if n % 2 else "blue") for n in range(8)])
+    for text in ("", 'color = "red"'):
+        selected, known = opened.index.select(text), opened.index.remembered(text)
+        assert known is None or known.row_ids(0, 99) == selected.row_ids(0, 99)
+    opened.collection.upsert([record(9, color="red")])
+    known = opened.index.remembered('color = "red"')
+    assert known is None or known.count == 5
+
+
+def test_a_search_is_expected_to_take_some_time(opened: Opened) -> None:
+    opened.collection.upsert([record(n) for n in range(8)])
+    query = SearchQuery(unit(1), 5)
+    opened.index.search(query)
+    assert opened.index.expected_s(query) > 0

@@ -5,6 +5,7 @@ It proves that a collection needs nothing of its index but `index.contract`. `in
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -104,6 +105,12 @@ class NumpyIndex:
 
     def select(self, filter_text: str = "") -> Rows:
         return self.rows.chosen(filter_text)
+
+    def remembered(self, filter_text: str = "") -> Rows | None:
+        return None  # nothing is remembered
+
+    def expected_s(self, query: SearchQuery) -> float:
+        return math.inf  # each row is compared, however many there are
 
     def rows_of_products(self, product_ids: Sequence[str]) -> list[tuple[int, int]]:
         return [(i, r.sequence) for i, r in self.rows.held.items() if r.product_id in product_ids]

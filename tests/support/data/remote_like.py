@@ -3,6 +3,7 @@ lost after it was done."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -77,6 +78,10 @@ class Remote:
             return lambda sink: Remote(value(sink), self._faults)
         if name == "companion":
             return lambda companion: Remote(value(companion), self._faults)
+        if name == "remembered":
+            return lambda filter_text="": None
+        if name == "expected_s":
+            return lambda query: math.inf  # it waits for the other side
         if name == "stage":
             return self._faults.wrap(name, lambda changes: Remote(value(changes), self._faults))
         return self._faults.wrap(name, value) if callable(value) else value

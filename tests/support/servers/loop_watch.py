@@ -140,10 +140,11 @@ class LoopWatch:
 
         return made
 
-    def took(self, lock: _Lock) -> None:
-        """A thread has a lock."""
+    def took(self, lock: _Lock, *, waits: bool = True) -> None:
+        """A thread has a lock. waits: it would have waited for another one."""
         if threading.get_ident() == self._thread:
-            self._taken.add((_places(sys._getframe(2)), id(lock)))
+            if waits:
+                self._taken.add((_places(sys._getframe(2)), id(lock)))
             return
         if not hasattr(self._held, "locks"):
             self._held.locks = {}
@@ -210,7 +211,7 @@ class _Lock:
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         taken: bool = self._real.acquire(blocking, timeout)
         if taken:
-            self._watch.took(self)
+            self._watch.took(self, waits=blocking)
         return taken
 
     def release(self) -> None:
