@@ -189,6 +189,9 @@ class JudgedPairReads(Protocol):
     def rows(self) -> RowVerdicts:
         """All verdicts by row id, also of records that were taken out and could come back."""
 
+    def count(self) -> int:
+        """How many pairs are stored, those of `rows`."""
+
 
 class JudgedPairWrites(Protocol):
     """Changes of verdicts. A pair goes when one of its rows does."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from index.manifest.location import Location
+from index.records.backup_rows import recount
 from index.records.extensions.hook import Extensions
 from index.records.schema import migrations
 from index.storage.crypto import derive_key
@@ -71,4 +72,5 @@ def _copy_rows(source: Connection, target: Connection, extensions: Extensions) -
     target.execute("DELETE FROM learnt WHERE name = 'searches'")  # how the other tenant searched is not this one's
     for extension in extensions:
         extension.unkeyed(target)
+    recount(target, extensions)
     target.execute("COMMIT")

@@ -9,6 +9,12 @@ from index.records.queries import blocks, marks
 from index.storage.sqlite import Connection
 from index.types.collection import CollectionSpec
 
+# What `record_size` of `index.records.row_changes` counts.
+_BYTES = (
+    "SELECT coalesce(sum(length(CAST(record_id AS BLOB)) + length(CAST(product_id AS BLOB))"
+    " + length(CAST(attributes AS BLOB)) + length(vector)), 0) FROM records"
+)
+
 
 def has_rows(connection: Connection, row_ids: Sequence[int]) -> bool:
     """Whether any of the rows is there."""
@@ -26,7 +32,7 @@ def delete_rows(connection: Connection, row_ids: Sequence[int], extensions: Exte
         connection.execute(f"DELETE FROM records WHERE row_id IN ({marks(block)})", block)  # noqa: S608
     for extension in extensions:
         extension.rows_erased(connection, row_ids)
-    connection.execute("UPDATE meta SET value = (SELECT count(*) FROM records) WHERE name = 'records'")
+    recount(connection, extensions)
     connection.execute("COMMIT")
 
 
@@ -41,4 +47,12 @@ def narrow(connection: Connection, spec: CollectionSpec, extensions: Extensions)
     for extension in extensions:
         if extension.has_excess(connection):
             extension.narrow(connection, spec)
+    recount(connection, extensions)
     connection.execute("COMMIT")
+
+
+def recount(connection: Connection, extensions: Extensions) -> None:
+    """Corrects the counts of records and bytes: a collection that is restored from the copy goes on with them."""
+    connection.execute("UPDATE meta SET value = CAST((SELECT count(*) FROM records) AS TEXT) WHERE name = 'records'")
+    beside = sum(extension.stored_bytes(connection) for extension in extensions)
+    connection.execute(f"UPDATE meta SET value = CAST(({_BYTES}) + ? AS TEXT) WHERE name = 'bytes'", (beside,))  # noqa: S608

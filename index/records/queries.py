@@ -39,6 +39,11 @@ def read_usage(connection: Connection) -> Usage:
     return Usage(int(found.get("records", 0)), int(found.get("bytes", 0)))
 
 
+def has_table(connection: Connection, name: str) -> bool:
+    """Whether the database is of a format with this table."""
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone() is not None
+
+
 def creation_time_ms(connection: Connection) -> int:
     """When the collection was made, in milliseconds since 1970; noted at its first opening."""
     now_ms = str(time.time_ns() // 1_000_000)

@@ -97,5 +97,6 @@ def _kept_of(collection: Collection) -> pb.KeptOfCollection:
     return pb.KeptOfCollection(
         collection=collection.spec.name, picture_policy=from_policy(collection.spec.picture_policy),
         record_count=collection.stats().records, copy_count=kept.copies, copy_bytes=kept.bytes, url_count=kept.urls,
-        snapshot_count=len(collection.kept.ids()),
+        snapshot_count=len(collection.kept.ids()), judged_pair_count=collection.judged_pairs.count(),
+        feedback_count=collection.feedback.count(),
     )  # fmt: skip

@@ -92,6 +92,11 @@ class FeedbackBook:
         """All sums; None where there are none. They stay when feedback is turned off."""
         return self._access.read(lambda s: s.companion(FEEDBACK).sums())
 
+    def count(self) -> int:
+        """How many judged records the sums are of. Leaves a cold collection cold."""
+        sums = self._access.peek(lambda s: s.companion(FEEDBACK).sums())
+        return 0 if sums is None else sums.count
+
     def clear(self) -> int:
         """Deletes the sums. Returns how many judged records they were of."""
         return self._access.write(lambda t: t.companion(FEEDBACK).clear())

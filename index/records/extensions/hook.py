@@ -135,6 +135,10 @@ class Extension(ABC):
     def rows_erased(self, connection: Connection, row_ids: Sequence[int]) -> None:
         """Rows were deleted from the copy. Its format may be older than the extension."""
 
+    def stored_bytes(self, connection: Connection) -> int:
+        """Bytes in its tables that count towards the quota. The format of the copy may be older than the extension."""
+        return 0
+
     def has_excess(self, connection: Connection) -> bool:
         """Whether the copy may hold what `narrow` drops."""
         return False

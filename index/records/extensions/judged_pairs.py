@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from index.contract import JUDGED_PAIRS, JudgedPairReads, JudgedPairWrites
 from index.records.extensions.hook import CollectionAccess, Extension, Reader
-from index.records.queries import blocks, marks
+from index.records.queries import blocks, has_table, marks
 from index.records.row_changes import RowChanges
 from index.records.transaction import Transaction
 from index.storage.sqlite import Connection
@@ -71,8 +71,11 @@ class Pairs(Extension):
         execute("UPDATE judged_pairs SET high_row = ? WHERE high_row = ?", (row_id, former))
 
     def rows_erased(self, connection: Connection, row_ids: Sequence[int]) -> None:
-        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'judged_pairs'").fetchone() is not None:
+        if has_table(connection, "judged_pairs"):
             _delete_pairs_of(connection, row_ids)
+
+    def stored_bytes(self, connection: Connection) -> int:
+        return count_pairs(connection) * PAIR_BYTES if has_table(connection, "judged_pairs") else 0
 
 
 class _Reads:
@@ -85,6 +88,9 @@ class _Reads:
     def rows(self) -> RowVerdicts:
         return self._read(read_rows)
 
+    def count(self) -> int:
+        return self._read(count_pairs)
+
 
 class _Writes:
     def __init__(self, transaction: Transaction) -> None:
@@ -93,7 +99,7 @@ class _Writes:
     def judge(self, judgements: Sequence[Judgement], now_ms: int) -> list[JudgementResult]:
         connection = self._transaction.connection
         rows = _row_ids(connection, [i for j in judgements for i in (j.record_id, j.other_record_id)])
-        (count,) = connection.execute("SELECT count(*) FROM judged_pairs").fetchone()
+        count = count_pairs(connection)
         results = []
         for judgement in judgements:
             try:
@@ -181,6 +187,10 @@ class JudgedPairs:
         """All verdicts by row id, for the search for duplicates; also those of withdrawn records."""
         return self._access.read(lambda s: s.companion(JUDGED_PAIRS).rows())
 
+    def count(self) -> int:
+        """How many pairs are stored, also those of withdrawn records. Leaves a cold collection cold."""
+        return self._access.peek(lambda s: s.companion(JUDGED_PAIRS).count())
+
 
 def read_pairs(
     connection: Connection, after: int, limit: int, verdict: Verdict | None, record_id: str
@@ -207,6 +217,11 @@ def read_rows(connection: Connection) -> RowVerdicts:
     """All verdicts, by row id."""
     query = "SELECT low_row, high_row FROM judged_pairs WHERE verdict = ?"
     return RowVerdicts.of(*(connection.execute(query, (v.value,)).fetchall() for v in Verdict))
+
+
+def count_pairs(connection: Connection) -> int:
+    """How many pairs are stored."""
+    return int(connection.execute("SELECT count(*) FROM judged_pairs").fetchone()[0])
 
 
 def _pair(judgement: Judgement, rows: dict[str, int]) -> tuple[int, int]:

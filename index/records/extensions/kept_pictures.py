@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from index.records.queries import has_table
 from index.storage.sqlite import Connection
 from index.types.companions import Copies, Dropped, KeptPicture, PicturePolicy
 
@@ -20,7 +21,7 @@ _NOTHING = KeptPicture()
 
 def knows_pictures(connection: Connection) -> bool:
     """Whether the database is of a format that knows of pictures."""
-    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'pictures'").fetchone() is not None
+    return has_table(connection, "pictures")
 
 
 def read_policy(connection: Connection) -> PicturePolicy:

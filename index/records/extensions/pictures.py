@@ -93,6 +93,9 @@ class Pictures(Extension):
             for block in blocks(row_ids):
                 connection.execute(f"DELETE FROM pictures WHERE row_id IN ({marks(block)})", block)  # noqa: S608
 
+    def stored_bytes(self, connection: Connection) -> int:
+        return kept_pictures.count_kept(connection).bytes if kept_pictures.knows_pictures(connection) else 0
+
     def has_excess(self, connection: Connection) -> bool:
         if not kept_pictures.knows_pictures(connection):
             return False

@@ -6,6 +6,7 @@ import secrets
 
 from index.contract import SAVED_SEARCHES, SavedSearchReads, SavedSearchWrites
 from index.records.extensions.hook import Extension, Reader
+from index.records.queries import has_table
 from index.records.transaction import Transaction
 from index.storage.sqlite import Connection
 from index.types.companions import MAX_SAVED_SEARCHES, MAX_SAVED_VERSIONS, SavedSearch, check_saved_search
@@ -50,6 +51,12 @@ class SavedSearches(Extension):
 
     def writes(self, transaction: Transaction) -> SavedSearchWrites:
         return _Writes(transaction)
+
+    def stored_bytes(self, connection: Connection) -> int:
+        if not has_table(connection, "saved_search_versions"):
+            return 0
+        query = "SELECT coalesce(sum(length(name) + length(content)), 0) FROM saved_search_versions"
+        return int(connection.execute(query).fetchone()[0])
 
 
 class _Reads:

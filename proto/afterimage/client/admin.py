@@ -130,7 +130,7 @@ def _privacy_report(message: Any) -> PrivacyReport:
         tuple(
             KeptOfCollection(
                 c.collection, PicturePolicy.Name(c.picture_policy).removeprefix("PICTURE_POLICY_"), c.record_count,
-                c.copy_count, c.copy_bytes, c.url_count, c.snapshot_count,
+                c.copy_count, c.copy_bytes, c.url_count, c.snapshot_count, c.judged_pair_count, c.feedback_count,
             )
             for c in message.collections
         ),

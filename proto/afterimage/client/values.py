@@ -466,7 +466,7 @@ class Protection:
 
 @dataclass(frozen=True)
 class KeptOfCollection:
-    """What is kept of the pictures of a collection."""
+    """What is kept of the pictures of a collection, and of what people said of them."""
 
     collection: str
     picture_policy: str
@@ -475,6 +475,8 @@ class KeptOfCollection:
     copy_bytes: int
     url_count: int
     snapshot_count: int
+    judged_pair_count: int = 0
+    feedback_count: int = 0
 
 
 @dataclass(frozen=True)

@@ -737,7 +737,7 @@ Global___Protection: _TypeAlias = Protection  # noqa: Y015
 
 @_typing.final
 class KeptOfCollection(_message.Message):
-    """What is kept of the pictures of a collection."""
+    """What is kept of the pictures of a collection, and of what people said of them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -748,6 +748,8 @@ class KeptOfCollection(_message.Message):
     COPY_BYTES_FIELD_NUMBER: _builtins.int
     URL_COUNT_FIELD_NUMBER: _builtins.int
     SNAPSHOT_COUNT_FIELD_NUMBER: _builtins.int
+    JUDGED_PAIR_COUNT_FIELD_NUMBER: _builtins.int
+    FEEDBACK_COUNT_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     picture_policy: _collection_service_pb2.PicturePolicy.ValueType
     record_count: _builtins.int
@@ -758,6 +760,10 @@ class KeptOfCollection(_message.Message):
     url_count: _builtins.int
     """URLs of pictures."""
     snapshot_count: _builtins.int
+    judged_pair_count: _builtins.int
+    """Pairs of records that people judged. Each names two records."""
+    feedback_count: _builtins.int
+    """Liked and disliked records in the sums of feedback, which name none of them."""
     def __init__(
         self,
         *,
@@ -768,10 +774,12 @@ class KeptOfCollection(_message.Message):
         copy_bytes: _builtins.int = ...,
         url_count: _builtins.int = ...,
         snapshot_count: _builtins.int = ...,
+        judged_pair_count: _builtins.int = ...,
+        feedback_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "copy_bytes", b"copy_bytes", "copy_count", b"copy_count", "picture_policy", b"picture_policy", "record_count", b"record_count", "snapshot_count", b"snapshot_count", "url_count", b"url_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "copy_bytes", b"copy_bytes", "copy_count", b"copy_count", "feedback_count", b"feedback_count", "judged_pair_count", b"judged_pair_count", "picture_policy", b"picture_policy", "record_count", b"record_count", "snapshot_count", b"snapshot_count", "url_count", b"url_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

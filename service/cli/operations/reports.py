@@ -109,10 +109,10 @@ def privacy(client: Client, json: JsonFlag = False) -> None:
         return
     print_table(["protection", "state", "detail"], [(p.name, p.state, p.detail) for p in found.protections])
     print()
-    headings = ["collection", "policy", "records", "copies", "MB", "URLs", "snapshots"]
+    headings = ["collection", "policy", "records", "copies", "MB", "URLs", "snapshots", "judged pairs", "feedback"]
     rows = [
         (c.collection, c.picture_policy, c.record_count, c.copy_count, f"{c.copy_bytes / 1e6:.1f}", c.url_count,
-         c.snapshot_count)
+         c.snapshot_count, c.judged_pair_count, c.feedback_count)
         for c in found.collections
     ]  # fmt: skip
     print_table(headings, rows)

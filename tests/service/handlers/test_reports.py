@@ -12,7 +12,7 @@ import grpc
 import numpy as np
 import pytest
 
-from afterimage.client import Client, InvalidArgument, NewRecord, NotFound, PermissionDenied, Term
+from afterimage.client import Client, InvalidArgument, NewRecord, NotFound, PairJudgement, PermissionDenied, Term
 from afterimage.v1 import search_service_pb2 as pb
 from service.tenancy.apikeys import Scope
 from tests.support.data.pictures import png
@@ -141,8 +141,12 @@ def test_the_report_of_privacy_counts_what_is_kept_of_this_tenant_alone(
 ) -> None:
     client.create_collection("copies", picture_policy="ENCRYPTED_COPY")
     client.insert("copies", [NewRecord("1", image=png(1)), NewRecord("2", image=png(2))])
-    client.create_collection("plain")
+    client.create_collection("plain", keep_feedback=True)
+    client.insert("plain", [NewRecord(str(n), image=png(n)) for n in range(4)])
     client.create_snapshot("plain")
+    client.judge_pairs("plain", [PairJudgement("0", n, "different") for n in "123"])
+    client.add_feedback("plain", Term(record_id="0"), liked=["1", "2"], disliked=["3"])
+    client.erase_records("plain", record_ids=["3"])
     client.set_read_audit(15)
     with server.client(server.key(f"{tenant_name}-other")) as other:
         other.create_collection("theirs")
@@ -154,9 +158,12 @@ def test_the_report_of_privacy_counts_what_is_kept_of_this_tenant_alone(
     )  # fmt: skip
     assert copies.copy_bytes > 0
     assert (plain.picture_policy, plain.copy_count, plain.snapshot_count) == ("DISCARD", 0, 1)
+    assert (plain.judged_pair_count, plain.feedback_count) == (2, 3)  # sums name no record, and stay
+    assert (copies.judged_pair_count, copies.feedback_count) == (0, 0)
     assert report.read_audit_minutes == 15
     states = {p.name: p.state for p in report.protections}
     assert states["no core, no debugger"] == "ok"
     assert any(name.startswith("decoders: ") for name in states)
     web = over_http(server, server.key(tenant_name, [Scope.ADMIN]), "/v1/privacy")
     assert len(web["protections"]) == len(report.protections)
+    assert (web["collections"][1]["judgedPairCount"], web["collections"][1]["feedbackCount"]) == ("2", "3")

@@ -27,3 +27,6 @@ def test_a_person_maps_records_and_reads_the_reports(shell: Shell, tmp_path: Pat
     assert "are not counted" in shell.run("collections", "searches", "shop", "--no-count")
     assert "DISCARD" in shell.run("privacy")
     assert shell.json("privacy")["collections"][0]["record_count"] == 4
+    shell.run("duplicates", "judge", "shop", "img0", "img1", "--different")
+    assert shell.json("privacy")["collections"][0]["judged_pair_count"] == 1
+    assert "judged pairs" in shell.run("privacy")

@@ -33,10 +33,11 @@ function Privacy() {
   if (!value) return html`<${Busy} when=${loading} /><${Failure} error=${error} />`;
   const policies = value.collections.map((one) => ({ ...one, policy: enumText(one.picturePolicy, "PICTURE_POLICY_") }));
   return html`<section aria-labelledby="kept"><h2 id="kept">What is kept of a picture</h2>
-      <div class="scroll" tabindex="0"><table><thead><tr><th>Collection</th><th>Of a picture</th><th class="number">Records</th><th class="number">Copies</th><th class="number">URLs</th><th class="number">Snapshots</th></tr></thead>
+      <div class="scroll" tabindex="0"><table><thead><tr><th>Collection</th><th>Of a picture</th><th class="number">Records</th><th class="number">Copies</th><th class="number">URLs</th><th class="number">Snapshots</th><th class="number">Judged pairs</th><th class="number">Feedback</th></tr></thead>
       <tbody>${policies.map((one) => html`<tr key=${one.collection}><td>${one.collection}</td>
         <td><span class="badge">${one.policy}</span> ${KEPT[/** @type {keyof typeof KEPT} */ (one.policy)]}</td><td class="number">${count(one.recordCount)}</td>
-        <td class="number">${count(one.copyCount)}${Number(one.copyBytes) > 0 && ` (${size(one.copyBytes)})`}</td><td class="number">${count(one.urlCount)}</td><td class="number">${one.snapshotCount}</td></tr>`)}</tbody></table></div>
+        <td class="number">${count(one.copyCount)}${Number(one.copyBytes) > 0 && ` (${size(one.copyBytes)})`}</td><td class="number">${count(one.urlCount)}</td><td class="number">${one.snapshotCount}</td>
+        <td class="number">${count(one.judgedPairCount)}</td><td class="number">${count(one.feedbackCount)}</td></tr>`)}</tbody></table></div>
       <p>${counted(value.trainingPictureCount, "training picture")}, ${counted(value.modelCount, "own model")}. Region: ${value.region || "not set"}.
         Reads are ${value.readAuditMinutes ? `in the audit log every ${value.readAuditMinutes} minutes` : "not recorded"}.</p></section>
     <section aria-labelledby="protections"><h2 id="protections">Protections of this server</h2>
