@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,7 +20,9 @@ feedback = typer.Typer(no_args_is_help=True, help="Sums of likes and dislikes, f
 def add(
     client: Client,
     collection: str,
-    query: Annotated[str, typer.Argument(help="Record whose search was judged.")],
+    query: Annotated[str, typer.Argument(help="Record whose search was judged, or use --picture or --search-id.")] = "",
+    picture: Annotated[Path | None, typer.Option(help="Picture whose search was judged.")] = None,
+    search_id: Annotated[str, typer.Option(help="Id of the search that was judged.")] = "",
     like: Annotated[list[str] | None, typer.Option(help="Liked record; may be repeated.")] = None,
     dislike: Annotated[list[str] | None, typer.Option(help="Disliked record; may be repeated.")] = None,
     json: JsonFlag = False,
@@ -30,7 +33,10 @@ def add(
     """
     if not like and not dislike:
         raise CommandError("pass --like or --dislike", code=Exit.USAGE)
-    done = client.add_feedback(collection, Term(record_id=query), liked=like or (), disliked=dislike or ())
+    if bool(query) + bool(picture) + bool(search_id) != 1:
+        raise CommandError("pass a record, --picture or --search-id", code=Exit.USAGE)
+    term = Term(record_id=query, image=picture, search_id=search_id)
+    done = client.add_feedback(collection, term, liked=like or (), disliked=dislike or ())
     if json:
         print_json(asdict(done))
     elif done.kept:

@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 
 from afterimage.client import CalibrationReport, Client, LabelledPair, ReliabilityBin, WeightReport
-from service.cli.connection import with_client
+from service.cli.connection import with_client, with_keyed_client
 from service.cli.models.labelled_pairs import print_thresholds, read_pairs, write_plot
 from service.cli.output import CommandError, Exit, JsonFlag, print_fields, print_json, print_table
 
 
-@with_client
+@with_keyed_client
 def tune(
     client: Client,
     name: str,

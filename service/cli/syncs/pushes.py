@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 
 from afterimage.client import Client
-from service.cli.connection import with_client
-from service.cli.output import CommandError, JsonFlag, print_json
+from service.cli.connection import with_client, with_keyed_client
+from service.cli.output import CommandError, Exit, JsonFlag, print_json
 
 _MAX_BYTES = 256 << 10
 ItemArgument = Annotated[
@@ -35,7 +35,7 @@ def push(
     Example: afterimage sync push spring item.json, or afterimage sync push spring --delete 1042
     """
     if bool(item) == bool(delete):
-        raise CommandError("give either the file of an item, or --delete and an id")
+        raise CommandError("give either the file of an item, or --delete and an id", code=Exit.USAGE)
     when = _time(changed) if changed else None
     if delete:
         pushed = client.push_deletion(source, delete, change_time=when)
@@ -50,7 +50,7 @@ def push(
         print(f"note: {note}")
 
 
-@with_client
+@with_keyed_client
 def webhook_secret(client: Client, source: str, json: JsonFlag = False) -> None:
     """Make the secret that signs pushes over HTTP. It is shown once; the former one stays valid for a day.
 
@@ -70,15 +70,15 @@ def _read(path: str) -> dict[str, object] | list[dict[str, object]]:
     try:
         content = sys.stdin.buffer.read(_MAX_BYTES + 1) if path == "-" else Path(path).read_bytes()
     except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}") from None
+        raise CommandError(f"{path} cannot be read: {error.strerror}", code=Exit.USAGE) from None
     if len(content) > _MAX_BYTES:
-        raise CommandError(f"the item is larger than {_MAX_BYTES >> 10} KiB")
+        raise CommandError(f"the item is larger than {_MAX_BYTES >> 10} KiB", code=Exit.USAGE)
     try:
         found = json_text.loads(content)
     except (ValueError, RecursionError):
-        raise CommandError(f"{path} is not valid JSON") from None
+        raise CommandError(f"{path} is not valid JSON", code=Exit.USAGE) from None
     if not isinstance(found, dict | list):
-        raise CommandError(f"{path} is not a JSON object")
+        raise CommandError(f"{path} is not a JSON object", code=Exit.USAGE)
     return found
 
 
@@ -86,5 +86,5 @@ def _time(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise CommandError(f"{text!r} is not a time such as 2026-05-01T12:00:00Z") from None
+        raise CommandError(f"{text!r} is not a time such as 2026-05-01T12:00:00Z", code=Exit.USAGE) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)

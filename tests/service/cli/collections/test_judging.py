@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+from afterimage.client import Client, Term
 from tests.support.data.pictures import encode, noise
 from tests.support.servers.shell import Shell
 
@@ -43,7 +44,7 @@ def _found(shell: Shell, *options: str) -> list[set[str]]:
     return [set(json.loads(line)["record_ids"]) for line in lines[:-1]]
 
 
-def test_feedback_is_given_shown_and_cleared(shell: Shell, tmp_path: Path) -> None:
+def test_feedback_is_given_shown_and_cleared(shell: Shell, client: Client, tmp_path: Path) -> None:
     for number in range(4):
         (tmp_path / f"{number}.png").write_bytes(encode(noise(number)))
     shell.json("collections", "create", "shop")
@@ -53,9 +54,16 @@ def test_feedback_is_given_shown_and_cleared(shell: Shell, tmp_path: Path) -> No
     assert shell.json("collections", "update", "shop", "--feedback")["keep_feedback"] is True
     assert shell.json("feedback", "add", "shop", "0", "--like", "1", "--dislike", "2")["kept"] is True
     assert shell.json("feedback", "show", "shop")["contrast"]["count"] == 1
+    picture = ("--picture", str(tmp_path / "3.png"))
+    assert "Added." in shell.run("feedback", "add", "shop", *picture, "--like", "1")
+    found = client.search("shop", Term(record_id="0"), with_search_id=True).search_id
+    assert "Added." in shell.run("feedback", "add", "shop", "--search-id", found, "--like", "2")
+    for wrong in (("0", *picture), (), ("--search-id", found, *picture)):
+        shell.run("feedback", "add", "shop", *wrong, "--like", "1", code=2)
+    assert shell.json("feedback", "show", "shop")["liked"]["count"] == 3
     assert "colour" in shell.run("feedback", "show", "shop")
     assert "would delete" in shell.run("feedback", "clear", "shop")
-    assert shell.json("feedback", "clear", "shop", "--force") == {"collection": "shop", "count": 2, "deleted": True}
+    assert shell.json("feedback", "clear", "shop", "--force") == {"collection": "shop", "count": 4, "deleted": True}
     assert "no feedback" in shell.run("feedback", "show", "shop")
 
 

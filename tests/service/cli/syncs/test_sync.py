@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,29 +10,8 @@ import pytest
 from tests.support.data.feeds import table
 from tests.support.data.pictures import noise, png
 from tests.support.made_pictures.pngs import with_damaged_profile
-from tests.support.servers.server import Server, start_server
 from tests.support.servers.shell import Shell
-from tests.support.servers.shop import FETCHING, Shop
-
-
-@pytest.fixture(scope="module")
-def fetching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = start_server(
-        tmp_path_factory.mktemp("fetching"),
-        environment=FETCHING,
-    )
-    yield server
-    assert server.stop() == 0
-
-
-@pytest.fixture(autouse=True)
-def _no_leftover_servers() -> None:
-    """The server of this module lives as long as the module."""
-
-
-@pytest.fixture
-def shell(fetching: Server, tenant_name: str, tmp_path: Path) -> Shell:
-    return Shell(fetching, tenant_name, tmp_path / "state")
+from tests.support.servers.shop import Shop
 
 
 def publish(shop: Shop, numbers: range) -> str:
