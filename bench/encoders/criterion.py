@@ -22,5 +22,5 @@ def criterion(quality: Quality, reference: Quality) -> float:
 
 
 def losses_against(quality: Quality, earlier: Quality) -> list[str]:
-    """The figures that are below those of an earlier version: an encoder with any is not chosen."""
-    return [f"{p} {f}" for p, f in FIGURES if quality[p][f] < earlier[p][f]]
+    """The figures that are below those of an earlier version, or not a number: an encoder with any is not chosen."""
+    return [f"{p} {f}" for p, f in FIGURES if not quality[p][f] >= earlier[p][f]]

@@ -58,10 +58,15 @@ def offline_neighbours(vectors: np.ndarray) -> list[list[int]]:
     return np.argsort(-scores, axis=1)[:, :K].tolist()
 
 
+# Every 16th photograph, 108 in all: R@1 and mAP@10 are .519 and .203 with version 2, .472 and .241 with version 3. R@1 has
+# a standard error of .048 there, so that the two do not differ; its floor is one below version 3. mAP@10 varies less: its
+# floor is above version 2. Of all 1,725 version 2 has .716 and .512, version 3 .748 and .518.
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("every", "least"), [(16, 0.42), pytest.param(1, 0.72, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("every", "least", "least_map"), [(16, 0.42, 0.21), pytest.param(1, 0.72, 0.512, marks=pytest.mark.long)]
+)
 def test_each_photograph_is_found_first_and_quality_equals_an_offline_evaluation(
-    server: Server, tenant_name: str, every: int, least: float
+    server: Server, tenant_name: str, every: int, least: float, least_map: float
 ) -> None:
     # Beside busy processes a search can be refused for a moment: this client comes again.
     client = Client(server.target, server.key(tenant_name), retry=RetryPolicy(attempts=50))
@@ -74,6 +79,7 @@ def test_each_photograph_is_found_first_and_quality_equals_an_offline_evaluation
     )
     assert served == pytest.approx(offline, abs=0.003)
     assert served[0] > least
+    assert served[1] > least_map
 
 
 @pytest.mark.timeout(300)
