@@ -183,8 +183,8 @@ bench-index-life: $(STAMP) ## Measure writes, latency during rebuilds, loading, 
 bench-sync: $(STAMP) ## Measure the cost of a catalogue sync; writes JSON
 	@$(BIN)/python -m bench.sync
 
-bench-hostile: $(STAMP) ## Measure the effect of hostile clients on others; writes JSON
-	@$(BIN)/python -m bench.hostile
+bench-hostile: $(STAMP) ## Measure the effect of hostile clients on others; writes docs/reliability.md
+	@$(BIN)/python -m bench.hostile && $(BIN)/python docs/generate.py
 
 bench-workers: $(STAMP) ## Measure the gain of workers for catalogue syncs; writes JSON
 	@$(BIN)/python -m bench.workers

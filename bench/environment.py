@@ -6,12 +6,14 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+CHANGES = "+changes"  # follows a commit that files differ from
 _PACKAGES = (
     "afterimage-server",
     "grpcio",
@@ -41,12 +43,26 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def write_result(name: str, result: dict[str, Any]) -> Path:
-    """Writes a result together with the environment. Returns the path."""
+def write_result(name: str, result: dict[str, Any], measured_at: str = "") -> Path:
+    """Writes a result together with the environment. Returns the path.
+
+    `measured_at`: the commit when the measurement began. Exits, and writes nothing, if it is another one by now.
+    """
+    if measured_at and (now := commit()) != measured_at:
+        sys.exit(f"{name} was measured at {measured_at}, and the files are those of {now}: nothing is written")
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": describe_machine(), **result}, indent=1) + "\n")
     return path
+
+
+def clean_commit() -> str:
+    """The commit that is checked out. Exits if files other than results differ from it, since nobody could repeat what
+    is measured then."""
+    found = commit()
+    if found.endswith(CHANGES):
+        sys.exit("files differ from the commit that is checked out: commit them, or measure in a clean clone")
+    return found
 
 
 def commit() -> str:
@@ -54,7 +70,7 @@ def commit() -> str:
     found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     status = ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/results"]
     changed = subprocess.run(status, capture_output=True, text=True)
-    return found.stdout.strip() + ("+changes" if changed.stdout.strip() else "")
+    return found.stdout.strip() + (CHANGES if changed.stdout.strip() else "")
 
 
 def _lines(path: str) -> list[str]:

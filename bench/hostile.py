@@ -30,7 +30,7 @@ from rich.table import Table
 
 from afterimage.client import Client, NewRecord, RetryPolicy, Term
 from afterimage.v1.search_service_pb2 import SearchRequest
-from bench.environment import write_result
+from bench.environment import clean_commit, write_result
 from bench.hostile_attacks import NAMES, Attacker, RunningAttack
 from examples.demo import demo_key, running_server
 
@@ -243,12 +243,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--only", choices=NAMES, help="one attack; nothing is written")
     options, found = parser.parse_args(), {}
+    measured_at = "" if options.only else clean_commit()
     for arrangement in arrangements():
         with tempfile.TemporaryDirectory() as temporary:
             found[arrangement.name] = run(Path(temporary), options.seconds, arrangement, options.only or "")
         show(arrangement.name, found[arrangement.name])
     if not options.only:
-        print(f"written to {write_result('hostile', {'seconds': options.seconds, 'attacks': found})}")
+        result = {"seconds": options.seconds, "attacks": found}
+        print(f"written to {write_result('hostile', result, measured_at)}")
 
 
 if __name__ == "__main__":

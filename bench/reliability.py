@@ -2,8 +2,8 @@
 
 The tests report counts (`tests/support/reliability.py`), from which the table of docs/reliability.md is generated. The
 whole run takes about forty minutes of one core. Further arguments are passed to pytest, such as `tests/disk` or `-k
-power`. Then only the selected tests run, and results of other tests at the same commit are kept, so that a run can be
-split.
+power`. Then only the selected tests run, and rows of other tests are kept, each with its commit. A run without
+arguments gives all rows at one commit. Files that differ from the commit are refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.environment import RESULTS, commit, write_result
+from bench.environment import RESULTS, clean_commit, write_result
 from tests.support.reliability import PROGRESS_VARIABLE, RESULTS_VARIABLE
 
 _PYTEST = ("-vv", "--no-header", "--durations", "0", "--durations-min", "5", "--timeout", "3600", "-m", "reliability")
@@ -28,7 +28,7 @@ _IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 def main() -> int:
     """Returns pytest's exit code. The result is also written if a test fails, with `passed` false."""
-    began, selected = time.monotonic(), sys.argv[1:]
+    began, selected, measured_at = time.monotonic(), sys.argv[1:], clean_commit()
     with tempfile.TemporaryDirectory(dir=_IN_MEMORY) as folder:
         code, rows = run(Path(folder), selected)
     earlier = earlier_result() if selected else {}
@@ -36,9 +36,9 @@ def main() -> int:
     result = {
         "passed": code == 0 and earlier.get("passed", True),
         "minutes": round(minutes, 1),
-        "faults": merged([{**row, "commit": commit()} for row in rows], earlier.get("faults", [])),
+        "faults": merged([{**row, "commit": measured_at} for row in rows], earlier.get("faults", [])),
     }
-    print(write_result("reliability", result))
+    print(write_result("reliability", result, measured_at))
     return code
 
 
@@ -60,7 +60,7 @@ def merged(rows: list[dict[str, Any]], earlier: list[dict[str, Any]]) -> list[di
 
 
 def earlier_result() -> dict[str, Any]:
-    """The earlier result at the current commit; empty if it is of another one."""
+    """The earlier result, whose rows tell at which commits they were measured; empty if there is none."""
     path = RESULTS / "reliability.json"
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     return found

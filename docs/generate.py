@@ -2,16 +2,14 @@
 
 docs/cli.md comes from the commands' own help, docs/architecture.svg and docs/rooms.md from the code,
 docs/reference/ from the docstrings, service/web/api/openapi.json and docs/http-calls.md from the protos and the table
-of paths, docs/reliability.md from the last result of `make reliability`, docs/mutation.md from that of
-`make mutation`.
+of paths, docs/reliability.md from the last results of `make reliability` and `make bench-hostile`, docs/mutation.md
+from that of `make mutation`.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-import json
-import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,11 +19,10 @@ import typer
 
 from bench.mutation import document
 from bench.mutation.result import RESULT as MUTATION_RESULT
-from docs import drawing, http_calls, openapi, reference_pages, rooms
+from docs import drawing, http_calls, openapi, reference_pages, reliability_page, rooms
 from service.cli.main import application
 
 FOLDER = Path(__file__).parent
-RELIABILITY_RESULT = FOLDER.parent / "bench" / "results" / "reliability.json"
 HEAD = """# The `afterimage` command
 
 `make docs` generates this page from the commands' help. Every command has `--help`; commands that print a result have
@@ -38,17 +35,6 @@ HEAD = """# The `afterimage` command
 | 2 | wrong usage |
 | 3 | success, but some records failed; they are listed |
 | 4 | a sync waits for approval |
-"""
-
-
-RELIABILITY_HEAD = """# Reliability
-
-`make docs` generates this page from the last result of `make reliability`, which tests each fault below and counts the
-outcomes. "Lost" counts acknowledged changes, backups and responses that were lost or wrong. The command in a row
-repeats it. Each row has the commit at which it was measured. A test that has not run completely has no row.
-
-In the rows of hostile clients, searches per second depend on what else ran on the machine: these ran beside other
-heavy work. `make bench-hostile` measures them ([benchmarks](benchmarks.md)).
 """
 
 
@@ -92,33 +78,11 @@ def render_commands() -> str:
     return HEAD + "\n" + "\n".join(section(name, command) for name, command in commands(root, "afterimage"))
 
 
-def render_reliability() -> str:
-    """docs/reliability.md."""
-    result = json.loads(RELIABILITY_RESULT.read_text())
-    machine = result["machine"]
-    ran = (
-        f"Last run on {machine['time'][:10]}, {machine['cores']} cores, {machine['cpu']}, "
-        f"Python {machine['python']}, in {result['minutes']} minutes. "
-        + ("All tests passed." if result["passed"] else "**Some tests failed.**")
-    )
-    rows = [
-        f"| {r['fault']} | {r['tried']:,} | {r['lost']:,} | {r['outcome']} | {r['commit']} | `{_repeated(r['test'])}` |"
-        for r in result["faults"]
-    ]
-    table = ["| fault | tried | lost | outcome | commit | command |", "|---|---:|---:|---|---|---|", *rows]
-    return "\n".join([RELIABILITY_HEAD, ran, "", *table, ""])
-
-
-def _repeated(test: str) -> str:
-    """The command that runs one test."""
-    return f".venv/bin/python -m pytest --timeout 3600 {shlex.quote(test)}"
-
-
 DOCUMENTS = {"cli.md": render_commands, "architecture.svg": drawing.render, "rooms.md": rooms.render}
 DOCUMENTS |= {"../service/web/api/openapi.json": openapi.render, "http-calls.md": http_calls.render}
 DOCUMENTS |= {page: functools.partial(reference_pages.render, *what) for page, what in reference_pages.PAGES.items()}
-if RELIABILITY_RESULT.exists():
-    DOCUMENTS["reliability.md"] = render_reliability
+if reliability_page.RESULT.exists():
+    DOCUMENTS["reliability.md"] = reliability_page.render
 if MUTATION_RESULT.exists():
     DOCUMENTS["mutation.md"] = document.render
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from cosmic_ray.work_item import WorkItem
 
-from bench.environment import write_result
+from bench.environment import clean_commit, write_result
 from bench.mutation.result import RESULT, read_reasons, survivors_of
 from bench.mutation.rooms import ROOT, Room, read_hand_made, read_plan
 from bench.mutation.session import CannotMutate, Choice, Session, mutant_of
@@ -116,16 +116,18 @@ def main() -> int:
 
 
 def _run_rooms(wanted: argparse.Namespace) -> int:
+    measured_at = "" if wanted.survivors or wanted.rooms else clean_commit()
     plan = read_plan()
     rooms = [room for room in plan.rooms if not wanted.rooms or room.name in wanted.rooms]
     choice = Choice(plan.left_out, wanted.sample, tuple(wanted.seed))
     sessions = {room: Session(WORK, room, choice) for room in rooms}
     with tempfile.TemporaryDirectory(dir=_IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else WORK) as scratch:
         tree = Tree(WORK / "tree")
-        return _run(wanted, sessions, Run(tree, Trials(tree.folder, Path(scratch), plan.preload)))
+        run = Run(tree, Trials(tree.folder, Path(scratch), plan.preload))
+        return _run(wanted, sessions, run, measured_at)
 
 
-def _run(wanted: argparse.Namespace, sessions: Mapping[Room, Session], run: Run) -> int:
+def _run(wanted: argparse.Namespace, sessions: Mapping[Room, Session], run: Run, measured_at: str) -> int:
     run.rooms(sessions, wanted.minutes, again=wanted.survivors)
     hand_made = [] if wanted.survivors or wanted.rooms else run.hand_made()
     result = {
@@ -141,7 +143,7 @@ def _run(wanted: argparse.Namespace, sessions: Mapping[Room, Session], run: Run)
     if wanted.survivors or wanted.rooms:
         _say(f"{RESULT.name} is as it was: this was not a run over all rooms")
     else:
-        print(write_result("mutation", result))
+        print(write_result("mutation", result, measured_at))
     return int(bool(reasons.missing) or not all(m["noticed"] for m in hand_made))
 
 
