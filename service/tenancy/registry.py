@@ -73,7 +73,9 @@ class TenantRegistry:
 
     def _check_newest(self, path: Path) -> None:
         """Raises DataFault if tenants' manifests contain a higher registry number."""
-        number, noted = self._database.number(), noted_number(self._data, self._uids(), self._unwrapped)
+        # In this order: another process raises the number first, and then notes it in the manifests.
+        noted = noted_number(self._data, self._uids(), self._unwrapped)
+        number = self._database.number()
         if number < noted:
             raise DataFault(path, f"is an older copy: its number is {number}, the manifest has {noted}")
 

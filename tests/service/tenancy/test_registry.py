@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from index import DataFault
 from service.errors import Reason, ServiceError
 from service.tenancy.apikeys import ApiKey, Scope, new_api_key, parse_api_key
-from service.tenancy.companions import copy_of
+from service.tenancy.companions import copy_of, noted_number
 from service.tenancy.database import TenancyError
 from service.tenancy.keyring import Principal
 from service.tenancy.masterkey import MasterKey
@@ -127,6 +128,24 @@ def test_an_older_copy_of_the_registry_is_noticed_and_the_standing_copy_is_curre
     path.write_bytes(copy_of(path).read_bytes())
     with closing(opened(path)) as registry:
         assert [t.name for t in registry.tenants()] == ["first", "second"]
+
+
+def test_a_registry_that_another_process_changes_while_it_is_opened_is_no_older_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "registry.db"
+    with closing(opened(path)) as other:
+        other.create_tenant("first")
+        other.note_progress()
+
+        def meanwhile(*where: Any) -> int:
+            other.create_tenant("second")
+            other.note_progress()
+            return noted_number(*where)
+
+        monkeypatch.setattr("service.tenancy.registry.noted_number", meanwhile)
+        with closing(opened(path)) as registry:
+            assert [t.name for t in registry.tenants()] == ["first", "second"]
 
 
 def test_a_copy_that_cannot_be_written_is_logged_and_written_with_the_next_change(
