@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import stat
 from collections.abc import Iterator
 
 _OPEN_FILES = "/proc/self/fd"
@@ -19,16 +20,24 @@ def internet_sockets() -> Iterator[socket.socket]:
     if not os.path.isdir(_OPEN_FILES):
         return
     for descriptor in sorted(map(int, os.listdir(_OPEN_FILES)), reverse=True):
-        with contextlib.suppress(OSError), _duplicate(descriptor) as found:
-            if found.family in (socket.AF_INET, socket.AF_INET6) and found.type == socket.SOCK_STREAM:
-                yield found
+        with contextlib.suppress(OSError):
+            found = _duplicate(descriptor)
+            if found is None:
+                continue
+            with found:
+                if found.family in (socket.AF_INET, socket.AF_INET6) and found.type == socket.SOCK_STREAM:
+                    yield found
 
 
-def _duplicate(descriptor: int) -> socket.socket:
-    """Duplicates the descriptor of a socket. Raises OSError for any other file."""
+def _duplicate(descriptor: int) -> socket.socket | None:
+    """Duplicates the descriptor of a socket; None for any other file. Raises OSError if it was closed.
+
+    To close a duplicate of a database's descriptor would give up the locks of this process on that file, and SQLite
+    would no longer notice other processes.
+    """
+    if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        return None
     duplicate = os.dup(descriptor)
-    try:
-        return socket.socket(fileno=duplicate)
-    except OSError:
-        os.close(duplicate)
-        raise
+    if not stat.S_ISSOCK(os.fstat(duplicate).st_mode):  # reused in this moment: better one open file too many
+        return None
+    return socket.socket(fileno=duplicate)
