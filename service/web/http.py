@@ -15,6 +15,7 @@ from service.runtime.certificates import Certificates
 from service.settings.addresses import is_loopback
 from service.web.connections import KEEP_ALIVE_S, ConnectionLimits, Connections
 from service.web.counted_protocol import CountedProtocol
+from service.web.malformed import request_handler
 from service.web.metrics_access import MetricsAccess
 from service.web.open_pages import Admits, OpenPages, Page, Vitals
 from service.web.request_counts import RequestCounts
@@ -119,7 +120,7 @@ class HttpServer:
     def _accept(self) -> asyncio.Protocol:
         assert self._runner is not None
         assert self._runner.server is not None
-        return CountedProtocol(self._connections, self._runner.server(), self._secure)
+        return CountedProtocol(self._connections, request_handler(self._runner.server), self._secure)
 
 
 class _NoMalformedRequests(logging.Filter):

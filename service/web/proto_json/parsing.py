@@ -40,7 +40,7 @@ def _may_repeat_names(raw: bytes, found: Any) -> bool:
     try:
         return _colons(raw) != _colons(orjson.dumps(found))
     except orjson.JSONEncodeError:
-        raise ServiceError(Reason.ARGUMENT_INVALID, "the body is nested too deeply") from None
+        raise _too_deep() from None
 
 
 def _colons(text: bytes) -> int:
@@ -51,7 +51,14 @@ def _colons(text: bytes) -> int:
 
 def _refuse_repeated_names(raw: bytes) -> None:
     # Numbers stay text, because Python refuses to convert very long ones.
-    json.loads(raw, object_pairs_hook=_check_names, parse_int=str, parse_float=str)
+    try:
+        json.loads(raw, object_pairs_hook=_check_names, parse_int=str, parse_float=str)
+    except RecursionError:
+        raise _too_deep() from None
+
+
+def _too_deep() -> ServiceError:
+    return ServiceError(Reason.ARGUMENT_INVALID, "the body is nested too deeply")
 
 
 def _check_names(pairs: list[tuple[str, Any]]) -> None:

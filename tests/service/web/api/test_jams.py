@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -291,3 +292,26 @@ async def test_links_that_are_not_valid_are_counted_like_calls_without_a_key(htt
     for _ in range(100):
         async with http.session.get(http.faces.http + "/pictures/small") as answer:
             assert answer.status == 200
+
+
+MALFORMED = {
+    "no request line": b"PRIVATE\r\n\r\n", "another version": b"GET /PRIVATE HTTP/9.9\r\n\r\n",
+    "a NUL in the path": b"GET /\x00PRIVATE HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a header without a colon": b"GET / HTTP/1.1\r\nHost: localhost\r\nPRIVATE\r\n\r\n",
+    "an unknown method": b"PRIVATE / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a malformed target": b"GET http://[::1/PRIVATE HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "two lengths": b"POST /PRIVATE HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na",
+    "a long target": b"GET /" + b"PRIVATE" * 10_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+async def test_what_is_not_http_is_refused_like_any_bad_request_and_not_quoted(http: Http, name: str) -> None:
+    async with connected(http) as (reader, writer):
+        writer.write(MALFORMED[name])
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert head.partition(b" ")[2].startswith(b"400")
+    assert json.loads(body)["message"] == "the request is not valid HTTP"
+    assert b"PRIVATE" not in head + body
+    assert b"Server: afterimage" in head
+    assert b"aiohttp" not in head

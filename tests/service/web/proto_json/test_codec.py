@@ -351,3 +351,12 @@ def test_a_repeated_name_in_a_large_text_is_found() -> None:
 def test_what_is_nested_too_deeply_is_refused() -> None:
     for depth in (300, 900, 5000):
         assert refused('{"aMessageEverything":' * depth + "{}" + "}" * depth).reason is Reason.ARGUMENT_INVALID
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_what_is_nested_too_deeply_beside_an_escaped_colon_is_refused_too(opening: str, closing: str) -> None:
+    """The names of such a text are compared by a parser that recurses."""
+    text = '{"x\\u003a": 1, "y": ' + opening * 1010 + "1" + closing * 1010 + "}"
+    with pytest.raises(ServiceError, match="nested too deeply") as caught:
+        parse_text(text.encode())
+    assert caught.value.reason is Reason.ARGUMENT_INVALID
