@@ -56,6 +56,9 @@ class Metrics(_Registry):
     calls = _Metric(Counter, "afterimage_calls", "Finished calls.", "method", "code", "transport")
     call_seconds = _Metric(Histogram, "afterimage_call_seconds", "Duration of calls.", "method", "transport")
     calls_in_progress = _Metric(Gauge, "afterimage_calls_in_progress", "Running calls.")
+    changes_in_progress = _Metric(
+        Gauge, "afterimage_changes_in_progress", "Audited work that is made or recorded, whether or not a caller waits."
+    )
     calls_refused = _Metric(Counter, "afterimage_calls_refused", "Calls rejected by a limit.", "limit")
     failed_authentications = _Metric(
         Counter, "afterimage_failed_authentications", "Calls without a valid key.", "reason"
@@ -64,7 +67,9 @@ class Metrics(_Registry):
         Counter, "afterimage_peers_dropped", "Calls ended because the peer did not read the response."
     )
     connections_closed = _Metric(
-        Counter, "afterimage_connections_closed", "Connections closed since they made too many calls without a key."
+        Counter,
+        "afterimage_connections_closed",
+        "Connections closed that came or called too often without a key.",
     )
     blocked_addresses = _Metric(
         Gauge, "afterimage_blocked_addresses", "Addresses that are ignored since they use no key and come without end."

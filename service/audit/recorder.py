@@ -13,9 +13,9 @@ import contextvars
 import logging
 import secrets
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from index import AfterimageIndexError
 from service.audit.abandoned import AbandonedChanges
@@ -131,9 +131,7 @@ class Recorder:
         self._abandoned.check(caller.tenant_uid)
         waiting = asyncio.Event()
         waiting.set()
-        task = asyncio.create_task(self._carry_out(caller, intent, work, done, waiting))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task = self._task(self._carry_out(caller, intent, work, done, waiting))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -141,6 +139,17 @@ class Recorder:
                 waiting.clear()
                 self._abandoned.watch(caller.tenant_uid, task)
             raise
+
+    async def add(self, caller: Principal, action: str, details: Details) -> None:
+        """Adds an entry, also if the caller gives up meanwhile. Raises StoreUnavailable."""
+        add = self._task(asyncio.to_thread(self._logs.add, caller.tenant_uid, caller.actor, action, details))
+        add.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # nobody else may look
+        await asyncio.shield(add)
+
+    @property
+    def in_progress(self) -> int:
+        """Changes and entries that are being made, whether or not a caller waits."""
+        return len(self._tasks)
 
     async def drain(self, timeout_s: float) -> None:
         """Waits until the changes in progress are made and recorded, at most `timeout_s`."""
@@ -153,6 +162,13 @@ class Recorder:
         pending, self._pending = self._pending, []
         for one in pending:
             await self._conclude(one)
+
+    def _task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Begins work that `drain` waits for."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _carry_out(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -74,4 +73,4 @@ class CallRecording:
 
     async def _add(self, caller: Principal, action: str, details: Details) -> None:
         with translated_errors(), stage(Stage.AUDIT):
-            await asyncio.to_thread(self._audit.add, caller.tenant_uid, caller.actor, action, details)
+            await self._recorder.add(caller, action, details)

@@ -142,6 +142,7 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
     audit = AuditLogs(DataDirectory(settings.data_dir), registry)
     ledgers = Ledgers(DataDirectory(settings.data_dir), registry, settings.feeds_dir, settings.max_image_bytes)
     recorder = Recorder(audit, States(StateParts(engine, ledgers, stores, registry.access)).look)
+    metrics.changes_in_progress.set_function(lambda: recorder.in_progress)
     secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
     failures, limiter = (
         AuthenticationFailures(settings.max_failed_auths_per_s),

@@ -149,6 +149,18 @@ async def test_what_has_not_begun_when_its_caller_goes_is_not_begun(here: Here) 
     assert done == [], "the intent takes longer than two turns of the loop"
 
 
+async def test_an_entry_whose_caller_gives_up_is_written_before_the_end(here: Here) -> None:
+    call = asyncio.create_task(here.recorder.add(here.caller, "vectors.return", {"vectors": 1}))
+    while not here.recorder.in_progress:
+        await asyncio.sleep(0)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await here.recorder.drain(10)
+    assert [(a.action, a.outcome) for a in here.acts()] == [("vectors.return", "done")]
+    assert here.recorder.in_progress == 0
+
+
 async def test_changes_that_nobody_waits_for_are_bounded(here: Here) -> None:
     go_on = asyncio.Event()
     began = 0
