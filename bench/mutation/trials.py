@@ -128,7 +128,8 @@ class _WithoutShrinking:
     def pytest_configure(self) -> None:
         from hypothesis import Phase, settings  # not before pytest has seen to its assertions
 
-        settings.register_profile("mutation", max_examples=_EXAMPLES, phases=(Phase.explicit, Phase.generate))
+        phases = (Phase.explicit, Phase.generate)
+        settings.register_profile("mutation", max_examples=_EXAMPLES, phases=phases, deadline=None)
         settings.load_profile("mutation")
 
 
