@@ -18,6 +18,8 @@ from service.rpc.transport.credentials import port_credentials
 from service.rpc.transport.ending import remember_waiting_tasks
 from service.rpc.transport.open_calls import OpenCalls
 from service.rpc.transport.options import Transport, channel_options
+from service.rpc.transport.strangers import Strangers
+from service.runtime.background import end_task
 
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
@@ -34,6 +36,8 @@ class RpcServer:
         open_calls = OpenCalls(interceptor.limiter.metrics, keyless)
         self._server = grpc.aio.server(interceptors=[open_calls], options=channel_options(transport))
         self._server.add_generic_rpc_handlers((Methods(interceptor, self._certificates),))
+        self._strangers = Strangers(keyless, transport.max_connections, interceptor.limiter.metrics)
+        self._watching: asyncio.Task[None] | None = None
         self._health = HealthServicer(SERVICE_NAMES)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if transport.reflection:
@@ -44,6 +48,7 @@ class RpcServer:
         """Accepts connections. The health is NOT_SERVING."""
         remember_waiting_tasks(asyncio.get_running_loop())
         await self._server.start()
+        self._watching = asyncio.create_task(self._strangers.watch(self.port), name="connections without a key")
 
     def set_serving(self, serving: bool) -> None:
         """Sets the health of the server and of each service."""
@@ -51,6 +56,8 @@ class RpcServer:
 
     async def stop(self, grace_s: float) -> None:
         """Refuses new calls. Running ones have `grace_s` seconds to finish."""
+        if self._watching is not None:
+            await end_task(self._watching)
         await self._server.stop(grace_s)
 
     def _bind(self, address: str) -> int:
