@@ -58,9 +58,9 @@ def offline_neighbours(vectors: np.ndarray) -> list[list[int]]:
     return np.argsort(-scores, axis=1)[:, :K].tolist()
 
 
-# Every 16th photograph, 108 in all: R@1 and mAP@10 are .519 and .203 with version 2, .472 and .241 with version 3. R@1 has
-# a standard error of .048 there, so that the two do not differ; its floor is one below version 3. mAP@10 varies less: its
-# floor is above version 2. Of all 1,725 version 2 has .716 and .512, version 3 .748 and .518.
+# Every 16th photograph, 108 in all: R@1 and mAP@10 are .519 and .203 with version 2, .472 and .241 with version 3. R@1
+# has a standard error of .048 there, so that the two do not differ; its floor is one below version 3. mAP@10 varies
+# less: its floor is above version 2. Of all 1,725 version 2 has .716 and .512, version 3 .748 and .518.
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("every", "least", "least_map"), [(16, 0.42, 0.21), pytest.param(1, 0.72, 0.512, marks=pytest.mark.long)]
