@@ -7,6 +7,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -29,16 +30,20 @@ from bench.index.through_grpc import encoder_of
 from examples.demo import demo_key, running_server
 
 RECORDS, DIMENSION, CLUSTERS, QUERIES, K, BATCH = 20_000, 384, 200, 256, 10, 32
+_WAYS, _SPREAD, _REST = 16, 0.6, 0.02  # in how many directions a cluster spreads, how far, and in all others
 CALLERS = (1, 8)
 _COLLECTION, _PROFILE_S = "calls", 5.0
 Vectors = NDArray[np.float32]
 
 
 def clustered(count: int, seed: int) -> Vectors:
-    """Vectors of length 1 around centres that each seed shares, shape (count, DIMENSION)."""
-    centres = np.random.default_rng(0).standard_normal((CLUSTERS, DIMENSION))
-    chosen = np.random.default_rng(seed)
-    made = centres[chosen.integers(CLUSTERS, size=count)] + 0.6 * chosen.standard_normal((count, DIMENSION))
+    """Vectors of length 1 around centres that each seed shares, shape (count, DIMENSION). Like embeddings they spread
+    in few directions: a graph finds its way badly where they spread in all of them alike."""
+    shared, chosen = np.random.default_rng(0), np.random.default_rng(seed)
+    centres, ways = shared.standard_normal((CLUSTERS, DIMENSION)), shared.standard_normal((_WAYS, DIMENSION))
+    spread = _SPREAD / math.sqrt(_WAYS) * chosen.standard_normal((count, _WAYS)) @ ways
+    rest = _REST * chosen.standard_normal((count, DIMENSION))
+    made = centres[chosen.integers(CLUSTERS, size=count)] + spread + rest
     return (made / np.linalg.norm(made, axis=1, keepdims=True)).astype("<f4")
 
 
