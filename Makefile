@@ -130,7 +130,7 @@ encoder-samples: $(STAMP) ## Draw a sheet of training pictures of the built-in e
 encoder-train: torch ## Train the network of the built-in encoder (ten minutes on a GPU, days without; resumes after a stop)
 	@$(BIN)/python -m service.encoder.builtin.train --work build/encoder-train
 
-torch: $(STAMP) ## Install PyTorch, which only encoder-train needs
+torch: $(STAMP) ## Install PyTorch, which only encoder-train and bench-inversion need
 	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install --quiet $(TORCH)
 
 docs: $(STAMP) ## Write the generated documents
@@ -246,6 +246,10 @@ bench-calls: $(STAMP) ## Measure the processor time of calls beside a servicer t
 .PHONY: bench-keyed-calls
 bench-keyed-calls: $(STAMP) ## Measure what a saved search and an idempotency key cost beside the plain call; writes JSON
 	@$(BIN)/python -m bench.keyed_calls
+
+.PHONY: bench-inversion
+bench-inversion: torch ## Measure what can be read out of vectors, signatures and maps; JSON and pictures (a quarter of an hour)
+	@$(BIN)/python -m bench.inversion
 
 encoder-examples: $(STAMP) ## Draw example searches of the built-in encoder, for docs/encoder.md
 	@$(BIN)/python -m bench.encoders.examples

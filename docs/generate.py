@@ -3,7 +3,8 @@
 docs/cli.md comes from the commands' own help, docs/architecture.svg and docs/rooms.md from the code,
 docs/reference/ from the docstrings, service/web/api/openapi.json and docs/http-calls.md from the protos and the table
 of paths, docs/reliability.md from the last results of `make reliability` and `make bench-hostile`, docs/mutation.md
-from that of `make mutation`.
+from that of `make mutation`. In docs/privacy.md the tables of what can be read out of vectors come from that of
+`make bench-inversion`; the rest of the page is written by hand.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 import typer
 
+from bench.inversion import document as inversion
 from bench.mutation import document
 from bench.mutation.result import RESULT as MUTATION_RESULT
 from docs import drawing, http_calls, openapi, reference_pages, reliability_page, rooms
@@ -85,6 +87,8 @@ if reliability_page.RESULT.exists():
     DOCUMENTS["reliability.md"] = reliability_page.render
 if MUTATION_RESULT.exists():
     DOCUMENTS["mutation.md"] = document.render
+if inversion.RESULT.exists():
+    DOCUMENTS["privacy.md"] = lambda: inversion.render((FOLDER / "privacy.md").read_text())
 
 
 def main() -> int:

@@ -67,7 +67,7 @@ def main() -> None:
         encoders = {n: encoder_of(f) for n, f in models.items() if "weights" not in n}
         encoders |= {} if options.only else {HISTOGRAM: histograms}
         for name, encode in encoders.items():
-            made = {p.name: packs.encoded(p, _tracked(f"{name}, {p.name}", encode)) for p in chosen}
+            made = {p.name: packs.encoded(p, tracked(f"{name}, {p.name}", encode)) for p in chosen}
             quality[name] = _measured(chosen, made)
             if name == PRESENT:
                 vectors = made["clothing"].whole
@@ -149,7 +149,7 @@ def _tensors(pictures: list[Picture], manifest: Manifest) -> NDArray[np.generic]
     return np.stack([to_tensor(p, manifest.input) for p in pictures])
 
 
-def _tracked(title: str, encode: Encode) -> Encode:
+def tracked(title: str, encode: Encode) -> Encode:
     """The same, with a bar."""
 
     def encode_some(pictures: list[Picture]) -> Vectors:
