@@ -163,6 +163,10 @@ bench-smoke: $(STAMP) ## Measure inserts and searches per second through gRPC; w
 bench-encoder: $(STAMP) ## Measure retrieval quality, speed and size of the built-in encoder and others; writes JSON
 	@$(BIN)/python -m bench.encoders.builtin
 
+.PHONY: bench-colors
+bench-colors: $(STAMP) ## Measure how well searches by colour find drawn goods of known colours; writes JSON
+	@$(BIN)/python -m bench.encoders.colors
+
 bench-pictures: $(STAMP) ## Measure serving overhead, latency under overload, and the cost of overwriting memory; JSON
 	@$(BIN)/python -m bench.pictures
 

@@ -24,7 +24,7 @@ class Modality(StrEnum):
     """What an input shows, and so what it is made of."""
 
     IMAGE = "image"  # a tensor as the manifest's `input` describes it, without the dimension of the batch
-    TEXT = "text"  # a str
+    TEXT = "text"  # a str; its vector may be zero where the encoder makes nothing of it
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from service.encoder.contract import Encoder
 from service.encoder.manifest import VECTORS, Manifest
-from service.encoder.session import EncoderSession
+from service.encoder.text.two_towers import load_towers
 from service.errors import SettingError
 
 # Folder or content of the model, manifest, threads of one run, execution provider.
@@ -18,7 +18,7 @@ def _no_model(source: Path | bytes, manifest: Manifest, threads: int, provider: 
     raise SettingError(f"encoder {manifest.id} has no model: its collections take vectors, not pictures")
 
 
-KINDS: Mapping[str, Load] = {"onnx": EncoderSession, VECTORS: _no_model}
+KINDS: Mapping[str, Load] = {"onnx": load_towers, VECTORS: _no_model}
 
 
 def check_kind(manifest: Manifest) -> None:

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from service.errors import SettingError
 
@@ -26,6 +26,22 @@ _ADDED_LATER = {
     ("trim", "none"),
     ("decode", "full"),
 }  # fields that older fingerprints do not know, with the value that changes nothing
+
+
+def _plain_file(value: str) -> str:
+    if value and (Path(value).name != value or value in (".", "..")):
+        raise ValueError("must be a file name without a path, in the folder of the manifest")
+    return value
+
+
+def _hexadecimal(value: str) -> str:
+    if value and not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise ValueError("must be 64 hexadecimal digits")
+    return value
+
+
+FileName = Annotated[str, AfterValidator(_plain_file)]
+Digest = Annotated[str, AfterValidator(_hexadecimal)]
 
 
 class _Strict(BaseModel):
@@ -89,6 +105,27 @@ class OutputSpec(_Strict):
         return self
 
 
+class TextSpec(_Strict):
+    """A text tower: a second model whose vectors of texts are compared with those of pictures. It may be added to a
+    manifest or changed at any time: stored vectors do not depend on it.
+
+    `mask`: the input for the attention mask; empty: the model has none. `padding`: "none" runs each text alone.
+    """
+
+    model: FileName
+    sha256: Digest
+    tokenizer: FileName = "tokenizer.json"
+    tokenizer_sha256: Digest
+    input: str = "input_ids"
+    mask: str = ""
+    output: str
+    pooling: Literal["none", "cls", "mean_tokens"] = "none"
+    max_tokens: Annotated[int, Field(ge=1, le=4096)] = 77
+    padding: Literal["none", "max_tokens"] = "none"
+    pad_id: Annotated[int, Field(ge=0)] = 0
+    lowercase: bool = False
+
+
 class ScoreSpec(_Strict):
     """From cosine distance to a score of 0 to 1: a logistic curve that is 1 at distance 0 and about half at
     `midpoint`; `width` is how gently it falls."""
@@ -117,10 +154,11 @@ class Manifest(_Strict):
     id: str
     version: str
     license: str
-    model: str = ""
-    sha256: str = ""
+    model: FileName = ""
+    sha256: Digest = ""
     input: InputSpec = InputSpec(name="", size=(8, 8))
     output: OutputSpec
+    text: TextSpec | None = None
     score: ScoreSpec = ScoreSpec()
     description: str = ""
     kind: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")] = "onnx"
@@ -132,19 +170,11 @@ class Manifest(_Strict):
             raise ValueError("the encoder id must match [a-z0-9][a-z0-9._-]{0,62}")
         return value
 
-    @field_validator("model")
-    @classmethod
-    def _plain_file(cls, value: str) -> str:
-        if value and (Path(value).name != value or value in (".", "..")):
-            raise ValueError("the model must be a file name without a path, in the folder of the manifest")
-        return value
-
-    @field_validator("sha256")
-    @classmethod
-    def _hexadecimal(cls, value: str) -> str:
-        if value and not re.fullmatch(r"[0-9a-f]{64}", value):
-            raise ValueError("sha256 must be 64 hexadecimal digits")
-        return value
+    @model_validator(mode="after")
+    def _text_beside_pictures(self) -> Self:
+        if self.text is not None and self.kind != "onnx":
+            raise ValueError("only an encoder of kind onnx has a text tower")
+        return self
 
     @model_validator(mode="after")
     def _model_where_there_is_one(self) -> Self:
@@ -190,13 +220,19 @@ def read_manifest(folder: Path) -> Manifest:
         raise SettingError(f"{path}: {where}: {first['msg']} (see docs/formats/encoder-manifest.md)") from error
     if manifest.vectors_only:
         return manifest
-    found = model_digest(folder / manifest.model)
-    if found != manifest.sha256:
-        raise SettingError(
-            f"{folder / manifest.model}: its SHA-256 is {found}, the manifest has {manifest.sha256}; "
-            "the file is damaged or is another model"
-        )
+    _check_digest(folder / manifest.model, manifest.sha256)
+    if manifest.text is not None:
+        _check_digest(folder / manifest.text.model, manifest.text.sha256)
+        _check_digest(folder / manifest.text.tokenizer, manifest.text.tokenizer_sha256)
     return manifest
+
+
+def _check_digest(path: Path, stated: str) -> None:
+    found = model_digest(path)
+    if found != stated:
+        raise SettingError(
+            f"{path}: its SHA-256 is {found}, the manifest has {stated}; the file is damaged or is another model"
+        )
 
 
 def model_digest(path: Path) -> str:

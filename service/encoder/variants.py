@@ -7,6 +7,7 @@ depends on the processor and is measured, with what it changes. Needs the packag
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,8 @@ def build_variant(folder: Path, precision: str, tensors: Tensors, target: Path) 
     content = quantized_model(folder / manifest.model, precision, calibration)
     target.mkdir(parents=True)
     (target / manifest.model).write_bytes(content)
+    for name in (manifest.text.model, manifest.text.tokenizer) if manifest.text else ():
+        shutil.copyfile(folder / name, target / name)
     stated: dict[str, Any] = json.loads((folder / MANIFEST_NAME).read_text())
     stated |= {"id": f"{manifest.id}-{precision}", "sha256": model_digest(target / manifest.model)}
     (target / MANIFEST_NAME).write_text(json.dumps(stated, indent=2) + "\n")

@@ -38,6 +38,11 @@ class Emphasis:
     of_collection: bool = False
     learned: bool = False
 
+    @property
+    def by_distance(self) -> bool:
+        """Whether hits are ordered by the weighted distance, and by nothing that the collection has learnt."""
+        return bool(self.weights) and not self.of_collection
+
 
 def effective_emphasis(
     requested: Mapping[str, float], tuning: Tuning, blocks: tuple[BlockSpec, ...], *, learning: bool
@@ -50,6 +55,19 @@ def effective_emphasis(
     if not tuning.weights or not names.issuperset(tuning.weights) or (tuning.learned and not learning):
         return Emphasis()
     return Emphasis(tuning.weights, of_collection=True, learned=tuning.learned)
+
+
+def without_absent_blocks(
+    emphasis: Emphasis, query: Vector, blocks: tuple[BlockSpec, ...], requested: Mapping[str, float]
+) -> Emphasis:
+    """The emphasis, with weight 0 for each block that the query lacks, as one by colour does, and the request does not
+    name. So the distance is that of the blocks which both have. What was learnt of whole vectors is not used then."""
+    ends = np.cumsum([b.size for b in blocks])
+    parts = zip(blocks, ends, strict=True)
+    absent = {b.name: 0.0 for b, end in parts if b.name not in requested and not query[end - b.size : end].any()}
+    if not 0 < len(absent) < len(blocks):
+        return emphasis
+    return Emphasis({**emphasis.weights, **absent}, learned=emphasis.learned)
 
 
 def emphasised(vector: Vector, blocks: tuple[BlockSpec, ...], emphasis: Mapping[str, float]) -> Encoded:

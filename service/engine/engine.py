@@ -15,6 +15,8 @@ from service.engine.faults import translated_errors
 from service.engine.picture_storage import PictureStorage
 from service.engine.pictures import Encoded, EncodingPipeline, PictureSource, Purpose
 from service.engine.sources import Sources
+from service.engine.terms.colors import Color, check_takes_color, colored_disc, only_color
+from service.engine.terms.texts import check_takes_text, nothing_made_of_text
 from service.engine.workers import Workers
 from service.errors import Reason, ServiceError
 from service.metrics import Metrics
@@ -109,6 +111,24 @@ class Engine:
         """The vector of a picture that someone searches with. Raises ServiceError."""
         resolved = await self.sources.resolved(picture, principal.tenant_uid)
         return await self.pictures.encode(resolved, encoder, Purpose(principal.tenant_uid, Lane.SEARCH))
+
+    async def encoded_color(self, principal: Principal, color: Color, encoder: Manifest) -> Encoded:
+        """The vector of a colour that someone searches with, for the allowance of a picture. Raises ServiceError
+        (QUERY_UNSUPPORTED)."""
+        check_takes_color(encoder)
+        purpose = Purpose(principal.tenant_uid, Lane.SEARCH)
+        drawn = await self.workers.read(colored_disc, color, encoder.input)
+        found = await self.pictures.encode_tensor(drawn, encoder, purpose)
+        return Encoded(only_color(found.vector, encoder.output.blocks))
+
+    async def encoded_text(self, principal: Principal, text: str, encoder: Manifest) -> Encoded:
+        """The vector of a text that someone searches with, for the allowance of a picture. Raises ServiceError
+        (QUERY_UNSUPPORTED, ARGUMENT_INVALID)."""
+        check_takes_text(encoder)
+        found = await self.pictures.encode_text(text, encoder, Purpose(principal.tenant_uid, Lane.SEARCH))
+        if not found.vector.any():
+            raise nothing_made_of_text()
+        return found
 
     async def kept_picture(self, linked: Linked) -> bytes:
         """The copy that a link leads to. Raises ServiceError (PICTURE_NOT_FOUND, PICTURE_DAMAGED)."""

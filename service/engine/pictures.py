@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import structlog
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from index import Region, Vector, check_region
 from service.encoder.admission import Admission, Visit
 from service.encoder.batcher import Batcher, BatcherLimits
-from service.encoder.contract import Embedding, Encoder, Modality, encode_each
+from service.encoder.contract import Embedding, Modality, encode_each
 from service.encoder.decode_pool.pool import Decoders
+from service.encoder.execution import LoadedEncoder
 from service.encoder.fair_queue import Lane
 from service.encoder.inflight import Inflight
 from service.encoder.manifest import Manifest
@@ -74,6 +75,10 @@ class Purpose:
     lane: Lane
 
 
+_Batchers = dict[Modality, Batcher[list[Embedding]]]
+_Prepare = Callable[[], Awaitable[tuple[Any, tuple[Note, ...]]]]  # what the model takes, and what is said of it
+
+
 class EncodingPipeline:
     """Admits, decodes in sandboxed processes, batches by encoder. Made, used and closed on one event loop."""
 
@@ -85,14 +90,14 @@ class EncodingPipeline:
         self.decoders, self.admission = decoders, admission
         self._allow = allow
         self._encoders, self._workers, self._metrics = encoders, workers, metrics
-        self._batchers: dict[tuple[str, str], Batcher[list[Embedding]]] = {}
+        self._batchers: dict[tuple[str, str], _Batchers] = {}
         self._loading = asyncio.Lock()
         self._inflight: Inflight[Encoded] = Inflight()
 
     async def start(self, encoder_id: str) -> None:
         """Starts the decoders and loads an encoder before its first use. Raises SettingError."""
         try:
-            await asyncio.gather(self.decoders.start(), self._batcher(self._encoders.manifest(encoder_id)))
+            await asyncio.gather(self.decoders.start(), self._loaded(self._encoders.manifest(encoder_id)))
         except ServiceError as error:
             if error.reason is not Reason.ENCODER_UNUSABLE:
                 raise
@@ -101,7 +106,7 @@ class EncodingPipeline:
     async def try_encoder(self, encoder: Manifest) -> None:
         """Loads an encoder, which encodes a picture of its own, unless it is loaded. Raises ServiceError
         (ENCODER_UNUSABLE) where that fails."""
-        await self._batcher(encoder)
+        await self._loaded(encoder)
 
     async def encode(
         self, picture: PictureSource, encoder: Manifest, purpose: Purpose, digest: bytes | None = None
@@ -121,7 +126,32 @@ class EncodingPipeline:
         image = picture.image
         part = (picture.region, picture.partial)
         key = (purpose, encoder.fingerprint, part, len(image), digest or await self._digest(image))
-        return await self._inflight.once(key, lambda: self._encode(image, picture, encoder, purpose))
+        visit = Visit(purpose.tenant, purpose.lane, len(image))
+
+        async def decoded() -> tuple[NDArray[np.generic], tuple[Note, ...]]:
+            return await self.decoders.decode(
+                image, picture.region, encoder.input, visit.lane, visit.tenant, partial=picture.partial
+            )
+
+        return await self._inflight.once(key, lambda: self._encode(decoded, visit, encoder))
+
+    async def encode_tensor(self, tensor: NDArray[np.generic], encoder: Manifest, purpose: Purpose) -> Encoded:
+        """The vector of a picture that was drawn here, as the tensor that the model takes. Raises ServiceError."""
+
+        async def drawn() -> tuple[NDArray[np.generic], tuple[Note, ...]]:
+            return tensor, ()
+
+        return await self._encode(drawn, Visit(purpose.tenant, purpose.lane, tensor.nbytes), encoder)
+
+    async def encode_text(self, text: str, encoder: Manifest, purpose: Purpose) -> Encoded:
+        """The vector of a text, by an encoder with a text tower. It waits and counts as a picture of its bytes does.
+        Raises ServiceError."""
+
+        async def given() -> tuple[str, tuple[Note, ...]]:
+            return text, ()
+
+        visit = Visit(purpose.tenant, purpose.lane, len(text.encode()))
+        return await self._encode(given, visit, encoder, Modality.TEXT)
 
     async def check(self, image: bytes, tenant: str) -> None:
         """Decodes a picture without encoding it. Raises ServiceError where it cannot be used."""
@@ -136,26 +166,25 @@ class EncodingPipeline:
 
     async def close(self) -> None:
         """Finishes what waits."""
-        for batcher in self._batchers.values():
+        for batcher in [b for batchers in self._batchers.values() for b in batchers.values()]:
             await batcher.close()
         await self.decoders.close()
 
-    async def _encode(self, image: bytes, picture: PictureSource, encoder: Manifest, purpose: Purpose) -> Encoded:
-        lane, tenant = purpose.lane, purpose.tenant
+    async def _encode(
+        self, prepare: _Prepare, visit: Visit, encoder: Manifest, modality: Modality = Modality.IMAGE
+    ) -> Encoded:
         if self._allow is not None:
-            await self._allow(tenant)
-        await self._batcher(encoder)
+            await self._allow(visit.tenant)
+        await self._loaded(encoder)
         watch = Stopwatch()
         times = [0.0]
         try:
-            async with self.admission.visit(Visit(tenant, lane, len(image))):
+            async with self.admission.visit(visit):
                 times.append(watch.seconds())
-                tensor, notes = await self.decoders.decode(
-                    image, picture.region, encoder.input, lane, tenant, partial=picture.partial
-                )
+                given, notes = await prepare()
                 times.append(watch.seconds())
-                batcher = await self._batcher(encoder)  # it may have been put away meanwhile
-                whole, *_ = await batcher.encode(tensor, lane, tenant)
+                batcher = (await self._loaded(encoder))[modality]  # it may have been put away meanwhile
+                whole, *_ = await batcher.encode(given, visit.lane, visit.tenant)
                 times.append(watch.seconds())
                 return Encoded(whole.vector, notes)
         except ServiceError as error:
@@ -170,7 +199,7 @@ class EncodingPipeline:
     async def _digest(self, image: bytes) -> bytes:
         return await self._workers.hash(len(image), lambda: hashlib.sha256(image).digest())
 
-    async def _batcher(self, encoder: Manifest) -> Batcher[list[Embedding]]:
+    async def _loaded(self, encoder: Manifest) -> _Batchers:
         wanted = (encoder.id, encoder.fingerprint)
         async with self._loading:
             if wanted in self._batchers:
@@ -182,9 +211,14 @@ class EncodingPipeline:
                 except SettingError as error:
                     _LOG.error("an encoder is unusable", encoder=encoder.id, exc_info=error)
                     raise ServiceError(Reason.ENCODER_UNUSABLE, str(error)) from None
-                limits = BatcherLimits(loaded.execution.batch, loaded.execution.runs)
-                self._batchers[wanted] = Batcher(partial(_encode_pictures, loaded.encoder), self._workers.model, limits)
+                self._batchers[wanted] = {m: self._batcher(loaded, m) for m in loaded.encoder.modalities}
             return self._batchers[wanted]
+
+    def _batcher(self, loaded: LoadedEncoder, modality: Modality) -> Batcher[list[Embedding]]:
+        execution = loaded.execution
+        size = execution.batch if modality is Modality.IMAGE else 1  # a bad text must not fail others
+        encode = partial(encode_each, loaded.encoder, modality=modality)
+        return Batcher(encode, self._workers.model, BatcherLimits(size, execution.runs))
 
     async def put_away(self, encoder: Manifest) -> None:
         """Takes a model out of memory, once what waits for it is done."""
@@ -197,11 +231,6 @@ class EncodingPipeline:
             await self._drop(next(iter(self._batchers)))
 
     async def _drop(self, wanted: tuple[str, str]) -> None:
-        batcher = self._batchers.pop(wanted, None)
-        if batcher is not None:
+        for batcher in self._batchers.pop(wanted, {}).values():
             await batcher.close()
         await self._workers.read(self._encoders.unload, *wanted)
-
-
-def _encode_pictures(encoder: Encoder, tensors: list[NDArray[np.generic]]) -> list[list[Embedding]]:
-    return encode_each(encoder, tensors, Modality.IMAGE)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from index import Collection, Vector, normalised
-from service.engine.emphasis import emphasised
+from service.engine.emphasis import Emphasis, emphasised, without_absent_blocks
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
 from service.engine.pictures import Encoded, PictureSource
 from service.engine.search_ids import from_search_id
+from service.engine.terms.colors import Color
 from service.errors import Reason, ServiceError
 from service.tenancy.keyring import Principal
 from service.tuning.calibration import Scoring
@@ -21,9 +22,10 @@ from service.tuning.calibration import Scoring
 
 @dataclass(frozen=True)
 class QueryTerm:
-    """One part of a query. Exactly one of `picture`, `record_id`, `vector` and `search_id` is set.
+    """One part of a query. Exactly one of `picture`, `record_id`, `vector`, `search_id`, `color` and `text` is set.
 
-    composed: the vector is the sum of several.
+    composed: the vector is the sum of several. by_distance: it is unlike those of pictures, and nothing that a
+    collection learnt of these applies.
     """
 
     weight: float = 1.0
@@ -32,6 +34,9 @@ class QueryTerm:
     vector: Vector | None = None
     search_id: str = ""
     composed: bool = False
+    by_distance: bool = False
+    color: Color | None = None
+    text: str = field(default="", repr=False)
 
 
 def opened(collection: Collection, terms: Sequence[QueryTerm]) -> tuple[QueryTerm, ...]:
@@ -40,8 +45,8 @@ def opened(collection: Collection, terms: Sequence[QueryTerm]) -> tuple[QueryTer
     def one(term: QueryTerm) -> QueryTerm:
         if not term.search_id:
             return term
-        vector, composed = from_search_id(collection, term.search_id)
-        return QueryTerm(term.weight, vector=vector, composed=composed)
+        vector, composed, by_distance = from_search_id(collection, term.search_id)
+        return QueryTerm(term.weight, vector=vector, composed=composed, by_distance=by_distance)
 
     return tuple(one(term) for term in terms)
 
@@ -61,6 +66,16 @@ async def encode_query(
     return query._replace(notes=tuple(note for e in encoded for note in e.notes))
 
 
+def weighed(
+    engine: Engine, collection: Collection, query: Vector, requested: Mapping[str, float]
+) -> tuple[Encoded, Emphasis]:
+    """Returns the query under the weights of the request, or else of the collection, and these weights. Raises
+    ServiceError (ARGUMENT_INVALID)."""
+    blocks = engine.blocks_of(collection)
+    emphasis = without_absent_blocks(engine.emphasis_of(collection, requested), query, blocks, requested)
+    return emphasised(query, blocks, emphasis.weights), emphasis
+
+
 async def _encode_terms(
     engine: Engine, principal: Principal, collection: Collection, terms: Sequence[QueryTerm]
 ) -> list[Encoded]:
@@ -78,12 +93,16 @@ async def _encode_terms(
         return Encoded(record.vector)
 
     async def encode(term: QueryTerm) -> Encoded:
-        if term.picture is None:
-            return known(term)
-        picture = replace(term.picture, partial=collection.spec.partial)
-        return await engine.encoded(principal, picture, engine.encoder_of(collection))
+        if term.picture is not None:
+            picture = replace(term.picture, partial=collection.spec.partial)
+            return await engine.encoded(principal, picture, engine.encoder_of(collection))
+        if term.color is not None:
+            return await engine.encoded_color(principal, term.color, engine.encoder_of(collection))
+        if term.text:
+            return await engine.encoded_text(principal, term.text, engine.encoder_of(collection))
+        return known(term)
 
-    if all(t.picture is None for t in terms):
+    if all(t.picture is None and t.color is None and not t.text for t in terms):
         return [known(t) for t in terms]  # a task for each would take longer than the search
     return list(await asyncio.gather(*(encode(t) for t in terms)))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import os
 import struct
+from typing import NamedTuple
 
 import numpy as np
 from cryptography.exceptions import InvalidTag
@@ -22,21 +23,36 @@ from service.runtime.clock import now_ms
 
 LIFETIME_S = 3600
 _HEAD = struct.Struct("<BI")
-_NONCE_BYTES, _DAY_S, _COMPOSED = 12, 86_400, 1
+_NONCE_BYTES, _DAY_S = 12, 86_400
+_COMPOSED, _BY_DISTANCE = 1, 2
 _FIELD = "query.search_id"
 
 
-def to_search_id(collection: Collection, vector: Vector, *, composed: bool) -> str:
-    """The id of a query. vector: float32, L2-normalised. composed: it is the sum of several."""
+class SealedQuery(NamedTuple):
+    """What a search id holds.
+
+    - `vector`: float32, L2-normalised.
+    - `composed`: it is the sum of several.
+    - `by_distance`: it is unlike the vectors of pictures, so that nothing learnt of these applies.
+    """
+
+    vector: Vector
+    composed: bool = False
+    by_distance: bool = False
+
+
+def to_search_id(collection: Collection, query: SealedQuery) -> str:
+    """The id of a query."""
     ends = now_ms() // 1000 + LIFETIME_S
-    head, nonce = _HEAD.pack(_COMPOSED if composed else 0, ends), os.urandom(_NONCE_BYTES)
+    flags = (_COMPOSED if query.composed else 0) | (_BY_DISTANCE if query.by_distance else 0)
+    head, nonce, vector = _HEAD.pack(flags, ends), os.urandom(_NONCE_BYTES), query.vector
     sealed = _cipher(collection, ends).encrypt(nonce, vector.astype("<f4").tobytes(), _bound(collection, head))
     return base64.urlsafe_b64encode(head + nonce + sealed).decode()
 
 
-def from_search_id(collection: Collection, search_id: str) -> tuple[Vector, bool]:
-    """The vector of an id, and whether it is the sum of several. Raises ServiceError (ARGUMENT_INVALID) if the id has
-    expired, was changed, or is of another tenant or encoder."""
+def from_search_id(collection: Collection, search_id: str) -> SealedQuery:
+    """The query of an id. Raises ServiceError (ARGUMENT_INVALID) if the id has expired, was changed, or is of another
+    tenant or encoder."""
     try:
         content = base64.b64decode(search_id, altchars=b"-_", validate=True)
         head, nonce = content[: _HEAD.size], content[_HEAD.size : _HEAD.size + _NONCE_BYTES]
@@ -49,7 +65,8 @@ def from_search_id(collection: Collection, search_id: str) -> tuple[Vector, bool
     if now_ms() // 1000 >= ends:
         message = "the search id has expired; send the query itself again"
         raise ServiceError(Reason.ARGUMENT_INVALID, message, field=_FIELD)
-    return np.frombuffer(plain, "<f4").astype(np.float32), bool(flags & _COMPOSED)
+    vector = np.frombuffer(plain, "<f4").astype(np.float32)
+    return SealedQuery(vector, bool(flags & _COMPOSED), bool(flags & _BY_DISTANCE))
 
 
 def _cipher(collection: Collection, ends: int) -> AESGCM:

@@ -34,6 +34,7 @@ MAX_BOOST: Final = 1.0
 MAX_BOOST_CAP: Final = 2.0
 MAX_SORTED: Final = 1000  # offset and k together
 MAX_TERMS: Final = 16
+MAX_TEXT: Final = 1000  # characters of a text in a query
 MAX_FACETS: Final = 16
 MAX_EXCLUDED: Final = 1000
 MAX_ONLY: Final = 1000

@@ -11,13 +11,12 @@ from service.calls.limits.bulk_share import Work
 from service.calls.limits.large_responses import LargeResponses, add_each
 from service.encoder.manifest import Manifest
 from service.engine.classification import is_undecided, labels_of
-from service.engine.emphasis import emphasised
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error, translated_errors
 from service.engine.feedback import moved
 from service.engine.pictures import Encoded
-from service.engine.query import QueryTerm, distance_limit, encode_query, opened
-from service.engine.search_ids import to_search_id
+from service.engine.query import QueryTerm, distance_limit, encode_query, opened, weighed
+from service.engine.search_ids import SealedQuery, to_search_id
 from service.errors import ServiceError, release_frames
 from service.handlers.conversion.comparison import compared, to_searches
 from service.handlers.conversion.feedback import to_refinement
@@ -31,6 +30,7 @@ from service.handlers.conversion.search import (
     max_distance_of,
     max_hits,
     min_score_of,
+    orders_by_distance,
     record_ids_of,
     region_used,
     to_picture,
@@ -139,8 +139,9 @@ class SearchHandlers(JudgementHandlers):
         k, min_score = within("k", request.k, 0, MAX_CLASSIFY_K) or DEFAULT_CLASSIFY_K, min_score_of(request)
         collection = await self._engine.collection(caller, request.collection)
         terms = opened(collection, terms)
-        emphasis = self._engine.emphasis_of(collection, {})
-        query = await encode_query(self._engine, caller, collection, terms, emphasis.weights)
+        asked = await encode_query(self._engine, caller, collection, terms, {})
+        query, emphasis = weighed(self._engine, collection, asked.vector, {})
+        by_distance = emphasis.by_distance or orders_by_distance(terms)
         calibration = self._engine.calibration_of(collection)
         answer = await self._answer(
             collection,
@@ -151,10 +152,11 @@ class SearchHandlers(JudgementHandlers):
                 max_distance=distance_limit(None, min_score, calibration),
                 exclude_record_ids=record_ids_of(terms),
                 own_record=all(t.record_id for t in terms),
+                by_distance=by_distance,
                 composed=is_composed(terms) or bool(emphasis.weights),
                 scale=query.scale,
-                weights=query.weights,
-                unweighted=query.unweighted,
+                weights=None if by_distance else query.weights,
+                unweighted=None if by_distance else query.unweighted,
             ),
         )
         labels = labels_of(answer, request.attribute, calibration)
@@ -193,10 +195,9 @@ class SearchHandlers(JudgementHandlers):
         watch, judged = Stopwatch(), to_refinement(request)
         collection = await self._engine.collection(caller, request.collection)
         terms = opened(collection, terms)
-        emphasis = self._engine.emphasis_of(collection, dict(request.emphasis))
         asked = await encode_query(self._engine, caller, collection, terms, {})
         refined = await moved(self._engine, collection, asked.vector, judged)
-        query = emphasised(refined, self._engine.blocks_of(collection), emphasis.weights)
+        query, emphasis = weighed(self._engine, collection, refined, dict(request.emphasis))
         encoded_s = watch.seconds()
         calibration, spec = self._engine.calibration_of(collection), collection.spec
         max_bytes = self._responses.most_bytes * (_READ_FOR_FIELDS if request.fields else 1)
@@ -209,7 +210,8 @@ class SearchHandlers(JudgementHandlers):
         response.regions_used.extend(region_used(t) for t in terms)
         response.notes.extend(from_notes(asked.notes))
         if request.with_search_id:
-            response.search_id = to_search_id(collection, asked.vector, composed=is_composed(terms))
+            sealed = SealedQuery(asked.vector, is_composed(terms), orders_by_distance(terms))
+            response.search_id = to_search_id(collection, sealed)
         await add_each(answer.groups, lambda group: add_hits(response, request, group, calibration), work)
         response.timings.encode_ms = encoded_s * 1000
         response.timings.search_ms = (searched_s - encoded_s) * 1000

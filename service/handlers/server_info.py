@@ -5,6 +5,7 @@ from __future__ import annotations
 from afterimage.v1 import server_info_service_pb2 as pb
 from index import MAX_ATTRIBUTES, MAX_FILTER_BYTES, MAX_ID_BYTES
 from service.engine.engine import Engine
+from service.engine.terms.colors import color_block
 from service.handlers.conversion.tuning import from_calibration
 from service.handlers.request_limits import MAX_BATCH_RECORDS, MAX_BATCH_SEARCHES, MAX_K, MAX_OFFSET, MAX_TERMS
 from service.tenancy.keyring import Principal
@@ -44,6 +45,8 @@ class ServerInfoHandlers:
                     blocks=[b.name for b in m.output.blocks],
                     near_duplicate_distance=m.score.near_duplicate_distance,
                     calibration=from_calibration(calibrations[m.id]),
+                    takes_color=color_block(m) is not None,
+                    takes_text=m.text is not None,
                 )
                 for m in encoders.manifests()
             ],

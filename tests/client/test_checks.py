@@ -117,7 +117,7 @@ def test_what_an_attribute_may_be_arrives_as_it_is(value: Any) -> None:
         (NewRecord("1", image=b"x"), "query is a NewRecord"),
         (
             Term(image=b"x", url="https://x"),
-            "pass exactly one of image, url, record_id, vector, search_id; image and url are given",
+            "pass exactly one of image, url, record_id, vector, search_id, color, text; image and url are given",
         ),
         (Term(image="1.jpg"), "image is text, '1.jpg'"),
         (Term(record_id=7), "record_id is an int; pass '7'"),

@@ -295,6 +295,8 @@ def to_server_info(message: info_pb.GetServerInfoResponse) -> ServerInfo:
             tuple(e.blocks),
             e.near_duplicate_distance,
             to_calibration(e.calibration) if e.HasField("calibration") else None,
+            e.takes_color,
+            e.takes_text,
         )
         for e in message.encoders
     )
@@ -309,13 +311,17 @@ def _query_term(term: Term) -> search_pb.QueryTerm:
         raise invalid("query.weight", f"weight is of type {type(term.weight).__name__}; use a number")
     message = search_pb.QueryTerm(weight=float(term.weight))
     sources = {"image": term.image, "url": term.url, "record_id": term.record_id, "vector": term.vector}
-    checked_sources({**sources, "search_id": term.search_id})
-    if term.region is not None and (term.record_id or term.search_id or term.vector is not None):
+    checked_sources({**sources, "search_id": term.search_id, "color": term.color, "text": term.text})
+    if term.region is not None and term.image is None and not term.url:
         raise invalid("query.region", "a region can only be set with a picture, as image or url")
     if term.record_id:
         message.record_id = checked_text("record_id", term.record_id)
     elif term.search_id:
         message.search_id = checked_text("search_id", term.search_id)
+    elif term.color:
+        message.color = checked_text("color", term.color)
+    elif term.text:
+        message.text = checked_text("text", term.text)
     else:
         _fill_source(message, term)
     return message

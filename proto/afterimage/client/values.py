@@ -82,10 +82,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Term:
-    """One part of a query, with exactly one of image, url, record_id, vector and search_id. A negative weight searches
-    away from it.
+    """One part of a query, with exactly one of image, url, record_id, vector, search_id, color and text. A negative
+    weight searches away from it.
 
-    search_id: of an earlier `SearchResult`, instead of its picture.
+    - search_id: of an earlier `SearchResult`, instead of its picture.
+    - color: "#d02030", "#d23", or a name of CSS such as "crimson".
+    - text: what is shown, in words, such as "red mug with stripes".
     """
 
     image: ImageSource | None = field(default=None, repr=False)
@@ -95,6 +97,8 @@ class Term:
     region: Region | None = None
     weight: float = 1.0
     search_id: str = field(default="", repr=False)
+    color: str = ""
+    text: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -597,8 +601,12 @@ class RankedPicture:
 
 @dataclass(frozen=True)
 class Encoder:
-    """An encoder of the server. near_duplicate_distance: maximum distance of near-duplicates. calibration: of the
-    scores of new collections."""
+    """An encoder of the server.
+
+    - near_duplicate_distance: maximum distance of near-duplicates.
+    - calibration: of the scores of new collections.
+    - takes_color, takes_text: whether `Term.color` and `Term.text` can be used.
+    """
 
     id: str
     version: str
@@ -609,6 +617,8 @@ class Encoder:
     blocks: tuple[str, ...] = ()
     near_duplicate_distance: float = 0.0
     calibration: ScoreCalibration | None = None
+    takes_color: bool = False
+    takes_text: bool = False
 
 
 @dataclass(frozen=True)

@@ -208,6 +208,8 @@ class QueryTerm(_message.Message):
     RECORD_ID_FIELD_NUMBER: _builtins.int
     VECTOR_FIELD_NUMBER: _builtins.int
     SEARCH_ID_FIELD_NUMBER: _builtins.int
+    COLOR_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
     REGION_FIELD_NUMBER: _builtins.int
     WEIGHT_FIELD_NUMBER: _builtins.int
     image: _builtins.bytes
@@ -218,6 +220,13 @@ class QueryTerm(_message.Message):
     """Little-endian float32 of the collection's dimension."""
     search_id: _builtins.str
     """The `search_id` of an earlier response, instead of the picture of that search."""
+    color: _builtins.str
+    """A colour: `#d02030`, `#d23`, or a name of CSS such as `crimson`. Finds what has much of it. Needs an encoder with a
+    block named `colour` (Encoder.takes_color). Alone it searches by colour only; beside other terms it moves them
+    towards the colour.
+    """
+    text: _builtins.str
+    """What is shown, in words: 1 to 1,000 characters. Needs an encoder with a text tower (Encoder.takes_text)."""
     weight: _builtins.float
     """0 means 1. A negative weight searches away from the term. The query is the weighted sum of the normalized vectors."""
     @_builtins.property
@@ -232,14 +241,16 @@ class QueryTerm(_message.Message):
         record_id: _builtins.str = ...,
         vector: _builtins.bytes = ...,
         search_id: _builtins.str = ...,
+        color: _builtins.str = ...,
+        text: _builtins.str = ...,
         region: _types_pb2.Region | None = ...,
         weight: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "record_id", b"record_id", "region", b"region", "search_id", b"search_id", "source", b"source", "url", b"url", "vector", b"vector"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["color", b"color", "image", b"image", "record_id", b"record_id", "region", b"region", "search_id", b"search_id", "source", b"source", "text", b"text", "url", b"url", "vector", b"vector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "record_id", b"record_id", "region", b"region", "search_id", b"search_id", "source", b"source", "url", b"url", "vector", b"vector", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["color", b"color", "image", b"image", "record_id", b"record_id", "region", b"region", "search_id", b"search_id", "source", b"source", "text", b"text", "url", b"url", "vector", b"vector", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["image", "url", "record_id", "vector", "search_id"]  # noqa: Y015
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["image", "url", "record_id", "vector", "search_id", "color", "text"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
 
@@ -497,7 +508,8 @@ class SearchRequest(_message.Message):
     def emphasis(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Weights of the named blocks of the encoder's vector, such as `colour` or `shape`: 0 to 100. Blocks that are not
         named have weight 1. Distances and scores are those of the weighted cosine. GetServerInfo lists the names. If empty,
-        the weights of the collection apply (Collection.default_emphasis).
+        the weights of the collection apply (Collection.default_emphasis). Blocks that a query by colour alone lacks have
+        weight 0 unless they are named.
         """
 
     @_builtins.property
@@ -921,7 +933,7 @@ class SearchResponse(_message.Message):
     def timings(self) -> Global___SearchTimings: ...
     @_builtins.property
     def regions_used(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Region]:
-        """Per query term, in order: the encoded region. The whole picture is 0, 0, 1, 1; a record or a vector has no region."""
+        """Per query term, in order: the encoded region. The whole picture is 0, 0, 1, 1; terms without a picture have none."""
 
     @_builtins.property
     def facets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Facet]:

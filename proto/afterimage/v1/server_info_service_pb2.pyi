@@ -103,6 +103,8 @@ class Encoder(_message.Message):
     BLOCKS_FIELD_NUMBER: _builtins.int
     NEAR_DUPLICATE_DISTANCE_FIELD_NUMBER: _builtins.int
     CALIBRATION_FIELD_NUMBER: _builtins.int
+    TAKES_COLOR_FIELD_NUMBER: _builtins.int
+    TAKES_TEXT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     version: _builtins.str
     license: _builtins.str
@@ -112,6 +114,10 @@ class Encoder(_message.Message):
     """Used if a collection specifies no encoder."""
     near_duplicate_distance: _builtins.float
     """Default near-duplicate distance of FindDuplicates."""
+    takes_color: _builtins.bool
+    """Whether QueryTerm.color can be used: the vector has a block named `colour`."""
+    takes_text: _builtins.bool
+    """Whether QueryTerm.text can be used: the encoder has a text tower."""
     @_builtins.property
     def blocks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Blocks of the vector that `emphasis` of a search can weight; empty if the encoder defines none."""
@@ -132,10 +138,12 @@ class Encoder(_message.Message):
         blocks: _abc.Iterable[_builtins.str] | None = ...,
         near_duplicate_distance: _builtins.float = ...,
         calibration: _types_pb2.ScoreCalibration | None = ...,
+        takes_color: _builtins.bool = ...,
+        takes_text: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "calibration", b"calibration", "dimension", b"dimension", "fingerprint", b"fingerprint", "id", b"id", "is_default", b"is_default", "license", b"license", "near_duplicate_distance", b"near_duplicate_distance", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "calibration", b"calibration", "dimension", b"dimension", "fingerprint", b"fingerprint", "id", b"id", "is_default", b"is_default", "license", b"license", "near_duplicate_distance", b"near_duplicate_distance", "takes_color", b"takes_color", "takes_text", b"takes_text", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -13,15 +13,21 @@ from afterimage.client import Client, Facet, Feedback, Hit, NumberRange, Region,
 from service.cli.collections.pictures import find_files
 from service.cli.connection import with_client
 from service.cli.output import CommandError, Exit, JsonFlag, format_attributes, print_hints, print_json, print_table
-from service.cli.searches.search_options import parse_boosts, parse_emphasis, parse_parameters
+from service.cli.searches.search_options import parse_boosts, parse_colors, parse_emphasis, parse_parameters
 
 
 @with_client
 def search(
     client: Client,
     collection: str,
-    picture: Annotated[Path | None, typer.Argument(help="Query picture, or use --id.")] = None,
+    picture: Annotated[Path | None, typer.Argument(help="Query picture, or use --id, --color or --text.")] = None,
     record_id: Annotated[str, typer.Option("--id", help="Record to search with.")] = "",
+    color: Annotated[
+        list[str] | None,
+        typer.Option(help="COLOR or COLOR=WEIGHT: #d02030, or a name of CSS; alone or beside the rest; repeatable."),
+    ] = None,
+    text: Annotated[str, typer.Option(help="What to find, in words; for encoders with a text tower.")] = "",
+    text_weight: Annotated[float, typer.Option(help="Weight of --text beside the rest.")] = 1.0,
     k: Annotated[
         int | None, typer.Option("-k", "--k", help="Number of hits, or groups, to return: 1 to 1000. [default: 10]")
     ] = None,
@@ -59,21 +65,31 @@ def search(
     pictures: Annotated[Path | None, typer.Option(help="Folder with pictures named by record id, for --sheet.")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Find the records nearest to a picture.
+    """Find the records nearest to a picture, a record, a color or a text.
 
     Example: afterimage search shoes query.jpg -k 5 --filter 'price < 50' --group-by product_id
 
     With more weight on colour: afterimage search shoes query.jpg --emphasis colour=4
 
+    By color, or a picture's form in another color: afterimage search shoes query.jpg --color crimson=0.7
+
+    In words: afterimage search mugs --text 'red mug with stripes'
+
     With a saved search: afterimage search shoes query.jpg --saved other-brand --param brand=Alba
 
     Popular ones first: afterimage search shoes query.jpg --boost '0.2 sold:linear:1000:500:more'
     """
-    if (picture is None) == (not record_id):
-        raise CommandError("pass either a picture or --id", code=Exit.USAGE)
-    term = Term(record_id=record_id) if picture is None else Term(image=_read(picture), region=_region(region))
+    terms = parse_colors(color or ())
+    if text:
+        terms.append(Term(text=text, weight=text_weight))
+    if (picture is not None and record_id) or not (picture or record_id or terms):
+        raise CommandError("pass either a picture or --id, or --color or --text", code=Exit.USAGE)
+    if record_id:
+        terms.insert(0, Term(record_id=record_id))
+    elif picture is not None:
+        terms.insert(0, Term(image=_read(picture), region=_region(region)))
     found = client.search(
-        collection, term, k=k, offset=offset, filter=filter_, group_by=group_by, group_size=group_size,
+        collection, terms, k=k, offset=offset, filter=filter_, group_by=group_by, group_size=group_size,
         max_distance=max_distance, min_score=min_score, emphasis=parse_emphasis(emphasis or []),
         only_record_ids=only or (), diversity=diversity, order_by=order_by, facets=facet or (), facet_over=facet_over,
         boosts=parse_boosts(boost or ()), boost_cap=boost_cap, saved_search=saved,
@@ -93,7 +109,7 @@ def search(
         counts = [(_facet_text(value), count) for value, count in counted.counts.items()]
         print_table([counted.attribute, "records"], counts, empty=f"no {counted.attribute}")
     print(f"{len(hits)} of {found.allowed_count} in {found.total_ms:.1f} ms ({found.path})")
-    if found.weights and not emphasis:
+    if found.weights and not emphasis and (picture or record_id):
         weights = ", ".join(f"{block} {weight:g}" for block, weight in found.weights.items())
         print(f"weights of this collection{', learned' if found.learned_order else ''}: {weights}")
     if found.passed_over_total:

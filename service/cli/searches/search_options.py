@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from afterimage.client import Boost
+from afterimage.client import Boost, Term
 from service.cli.output import CommandError, Exit
 
 _DECAYS = ("linear", "exponential", "gauss")
@@ -25,6 +25,20 @@ def parse_emphasis(options: Sequence[str], name_of_option: str = "--emphasis") -
 def parse_boosts(options: Sequence[str]) -> list[Boost]:
     """The boosts of WEIGHT FILTER or WEIGHT NAME:DECAY:ORIGIN:SCALE[:more|less]. Raises CommandError."""
     return [_boost(option) for option in options]
+
+
+def parse_colors(options: Sequence[str]) -> list[Term]:
+    """The terms of COLOR or COLOR=WEIGHT. Raises CommandError."""
+    terms = []
+    for option in options:
+        color, equals, weight = option.partition("=")
+        try:
+            terms.append(Term(color=color, weight=float(weight) if equals else 1.0))
+        except ValueError:
+            raise CommandError(f"--color {option!r}: not COLOR or COLOR=WEIGHT", code=Exit.USAGE) from None
+        if not color:
+            raise CommandError(f"--color {option!r}: the color is missing", code=Exit.USAGE)
+    return terms
 
 
 def parse_parameters(options: Sequence[str]) -> dict[str, str | float | bool]:

@@ -11,6 +11,7 @@ from service.engine.emphasis import Emphasis
 from service.engine.pictures import Encoded, PictureSource
 from service.engine.query import QueryTerm, distance_limit
 from service.handlers.conversion.boosts import boost_cap_of, to_boosts
+from service.handlers.conversion.colors import to_color
 from service.handlers.conversion.ordering import to_order
 from service.handlers.conversion.tuning import CALIBRATIONS, LIKENESS
 from service.handlers.conversion.values import (
@@ -39,6 +40,7 @@ from service.handlers.request_limits import (
     MAX_SCORE,
     MAX_SORTED,
     MAX_TERMS,
+    MAX_TEXT,
     MAX_WEIGHT,
 )
 from service.tuning.calibration import Calibration
@@ -97,6 +99,8 @@ def to_search_query(
 ) -> SearchQuery:  # fmt: skip
     """Returns the query of a checked request. max_bytes: of the records and vectors of its hits."""
     emphasised = bool(emphasis.weights)
+    by_distance = emphasis.by_distance or orders_by_distance(terms)
+    learnt = emphasis.of_collection and not by_distance
     return SearchQuery(
         vector=query.vector,
         k=request.k,
@@ -116,11 +120,11 @@ def to_search_query(
         facets=tuple(request.facets),
         facets_over_hits=request.facet_over == pb.FACET_OVER_HITS,
         own_record=all(t.record_id for t in terms),
-        by_distance=emphasised and not emphasis.of_collection,
+        by_distance=by_distance,
         composed=is_composed(terms) or emphasised or bool(_judged_ids(request)),
         scale=query.scale,
-        weights=query.weights if emphasis.of_collection else None,
-        unweighted=query.unweighted if emphasis.of_collection else None,
+        weights=query.weights if learnt else None,
+        unweighted=query.unweighted if learnt else None,
         max_bytes=max_bytes,
     )
 
@@ -145,8 +149,13 @@ def record_ids_of(terms: Sequence[QueryTerm]) -> frozenset[str]:
 
 
 def is_composed(terms: Sequence[QueryTerm]) -> bool:
-    """Returns whether the vector of the query is the sum of several."""
-    return len(terms) > 1 or any(t.composed for t in terms)
+    """Returns whether the vector of the query is the sum of several, or otherwise none that a picture has."""
+    return len(terms) > 1 or any(t.composed for t in terms) or orders_by_distance(terms)
+
+
+def orders_by_distance(terms: Sequence[QueryTerm]) -> bool:
+    """Returns whether a term is unlike pictures, so that nothing that a collection learnt of pictures applies."""
+    return any(t.by_distance or t.color is not None or t.text for t in terms)
 
 
 def _judged_ids(request: pb.SearchRequest) -> frozenset[str]:
@@ -182,7 +191,19 @@ def _to_term(message: pb.QueryTerm) -> QueryTerm:
         return QueryTerm(weight, vector=to_vector("query.vector", message.vector))
     if kind == "search_id" and message.search_id:
         return QueryTerm(weight, search_id=message.search_id)
-    raise invalid("query", "a term needs an image, a url, a record_id, a vector or a search_id")
+    if kind == "color":
+        return QueryTerm(weight, color=to_color(message.color))
+    if kind == "text":
+        return QueryTerm(weight, text=_to_text(message.text))
+    raise invalid("query", "a term needs an image, a url, a record_id, a vector, a search_id, a color or a text")
+
+
+def _to_text(text: str) -> str:
+    if not text.strip():
+        raise invalid("query.text", "text is empty")
+    if len(text) > MAX_TEXT:
+        raise invalid("query.text", f"text has {len(text)} characters; at most {MAX_TEXT} are allowed")
+    return text.strip()
 
 
 def to_picture(message: pb.QueryTerm | pb.PictureInput) -> PictureSource:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import psutil
 
 from afterimage.client import AfterimageError, Client, NewRecord, NewSource, Term
@@ -24,6 +25,7 @@ from tests.support.collector import running_collector
 from tests.support.data.feeds import jsonl
 from tests.support.data.files import all_bytes
 from tests.support.data.pictures import png
+from tests.support.data.two_towers import bpe_tokenizer, text_model, write_towers
 from tests.support.servers.server import Server, start_server
 from tests.support.servers.tls import make_certificates
 from tests.support.servers.tls_shop import TlsShop
@@ -67,7 +69,7 @@ class Secrets:
 
 
 def send_everywhere(client: Client, shop: TlsShop, secrets: Secrets) -> None:
-    """Sends pictures by URL, feeds with pages, redirects, credentials and a webhook, and failing calls."""
+    """Sends pictures by URL, feeds with pages, redirects, credentials and a webhook, texts, and failing calls."""
     client.create_collection("c")
     client.create_collection(secrets.new("collection", IN_SPANS), description=secrets.new("description", IN_SPANS))
     path = f"/p.png?sig={secrets.new('picture url')}"
@@ -91,6 +93,31 @@ def send_everywhere(client: Client, shop: TlsShop, secrets: Secrets) -> None:
     with contextlib.suppress(AfterimageError):
         client.search("c", Term(url=f"{shop.address}/none?sig={secrets.new('missing query')}"))
     _follow(client, shop, secrets)
+    _search_in_words(client, secrets)
+
+
+def _search_in_words(client: Client, secrets: Secrets) -> None:
+    """Texts that are encoded, twice as a cache would notice, and texts that are refused."""
+    client.create_collection("words", encoder_id="towers")
+    client.insert("words", [NewRecord("1", image=png(6))])
+    for name in ("text", "text beside a picture"):
+        terms = [Term(text=f"{secrets.new(name)} mug")] + ([Term(image=png(7))] if "picture" in name else [])
+        for _ in range(2):
+            client.search("words", terms)
+    client.classify("words", Term(text=secrets.new("text to classify")), "color")
+    for collection, text in (
+        ("c", secrets.new("text for no text tower")), ("words", "long " * 300 + secrets.new("text too long")),
+        ("gone", secrets.new("text for no collection")),
+    ):  # fmt: skip
+        with contextlib.suppress(AfterimageError):
+            client.search(collection, Term(text=text))
+
+
+def _towers(folder: Path) -> Path:
+    """Encoders with a text tower whose tokenizer could remember words."""
+    tokenizer = bpe_tokenizer([f"{_MARK}0123456789abcdef mug"] * 3)
+    table = np.random.default_rng(3).normal(size=(tokenizer.get_vocab_size(), 384)).astype(np.float32)
+    return write_towers(folder, "towers", text_model(table), tokenizer)
 
 
 def _follow(client: Client, shop: TlsShop, secrets: Secrets) -> None:
@@ -160,7 +187,7 @@ def run(folder: Path, environment: dict[str, str], *, patience_s: float = _PATIE
     }  # fmt: skip
     with TlsShop().running(certificates) as shop, running_collector() as collector:
         given |= {"AFTERIMAGE_TRACE_ENDPOINT": collector.url, "AFTERIMAGE_TRACE_SHARE": "1"}
-        server = start_server(folder / "s", environment=given, anew=True)
+        server = start_server(folder / "s", "--encoders-dir", str(_towers(folder / "e")), environment=given, anew=True)
         secrets.api_key = server.key("acme")
         with server.client(secrets.api_key) as client:
             send_everywhere(client, shop, secrets)

@@ -55,5 +55,9 @@ def test_collections_take_vectors_and_refuse_pictures_with_the_reason(tmp_path: 
         assert "take vectors, not pictures" in refused.error.message
         with pytest.raises(FailedPrecondition, match="take vectors, not pictures"):
             client.search("shoes", png(1))
+        assert {e.id: e.takes_color for e in client.server_info().encoders} == {"builtin": True, "elsewhere": False}
+        with pytest.raises(FailedPrecondition, match="no block named 'colour'") as caught:
+            client.search("shoes", [Term(vector=vectors["1"]), Term(color="red")])
+        assert caught.value.reason == "QUERY_UNSUPPORTED"
     assert '"level": "error"' not in server.log.read_text()
     assert server.stop() == 0

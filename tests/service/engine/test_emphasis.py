@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from service.encoder.manifest import BlockSpec
-from service.engine.emphasis import emphasised
+from service.engine.emphasis import Emphasis, emphasised, without_absent_blocks
 from service.errors import ServiceError
 
 BLOCKS = (BlockSpec(name="colour", size=4, share=0.2), BlockSpec(name="shape", size=12, share=0.8))
@@ -55,6 +55,29 @@ def test_without_emphasis_the_query_is_left_as_it_is() -> None:
     asked = emphasised(own, (), {})
     assert asked.vector is own
     assert asked.scale == 1.0
+
+
+def test_a_query_of_one_block_is_compared_by_that_block_alone() -> None:
+    stored, query = vectors(9, 200), vectors(10, 1)[0]
+    query[4:] = 0
+    query /= np.linalg.norm(query)
+    emphasis = without_absent_blocks(Emphasis(), query, BLOCKS, {})
+    assert (emphasis.weights, emphasis.by_distance) == ({"shape": 0.0}, True)
+    asked = emphasised(query, BLOCKS, emphasis.weights)
+    found = 1 - asked.scale * (stored @ asked.vector)
+    assert np.allclose(found, weighted_distances(query, stored, 1, 0), atol=1e-5)
+
+
+def test_weights_that_are_named_hold_for_blocks_that_a_query_lacks() -> None:
+    whole, part = vectors(11, 1)[0], vectors(11, 1)[0]
+    part[4:] = 0
+    learned = Emphasis({"colour": 3.0}, of_collection=True, learned=True)
+    assert without_absent_blocks(learned, whole, BLOCKS, {}) is learned
+    assert without_absent_blocks(learned, part, BLOCKS, {}) == Emphasis({"colour": 3.0, "shape": 0.0}, learned=True)
+    named = Emphasis({"shape": 2.0})
+    assert without_absent_blocks(named, part, BLOCKS, named.weights) is named
+    assert without_absent_blocks(Emphasis(), part, (), {}) == Emphasis()
+    assert without_absent_blocks(Emphasis(), np.zeros(16, np.float32), BLOCKS, {}) == Emphasis()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from index import TenantDirectory
 from index.storage.layout import DataDirectory
-from service.engine.search_ids import LIFETIME_S, from_search_id, to_search_id
+from service.engine.search_ids import LIFETIME_S, SealedQuery, from_search_id, to_search_id
 from service.errors import Reason, ServiceError
 from service.runtime.clock import now_ms
 from tests.support.data.collections import SPEC, directory, vector
@@ -25,22 +25,24 @@ def refused(collection: object, text: str) -> str:
 
 
 @pytest.mark.parametrize("composed", [False, True])
+@pytest.mark.parametrize("by_distance", [False, True])
 def test_an_id_holds_the_vector_to_the_last_bit_for_collections_of_the_same_encoder(
-    tmp_path: Path, composed: bool
+    tmp_path: Path, composed: bool, by_distance: bool
 ) -> None:
     tenant = directory(tmp_path)
     collection, alike = tenant.create(SPEC), tenant.create(replace(SPEC, name="alike"))
-    made = to_search_id(collection, vector(1), composed=composed)
-    assert made != to_search_id(collection, vector(1), composed=composed)
+    query = SealedQuery(vector(1), composed, by_distance)
+    made = to_search_id(collection, query)
+    assert made != to_search_id(collection, query)
     for one in (collection, alike):
-        found, was_composed = from_search_id(one, made)
-        assert np.array_equal(found, vector(1))
-        assert was_composed is composed
+        found = from_search_id(one, made)
+        assert np.array_equal(found.vector, vector(1))
+        assert (found.composed, found.by_distance) == (composed, by_distance)
 
 
 def test_an_id_of_another_tenant_or_encoder_or_with_any_other_byte_is_refused(tmp_path: Path) -> None:
     collection = directory(tmp_path / "one").create(SPEC)
-    made = to_search_id(collection, vector(1), composed=False)
+    made = to_search_id(collection, SealedQuery(vector(1)))
     other = TenantDirectory(DataDirectory(tmp_path / "two").tenant("b" * 32), bytes(32)).create(SPEC)
     newer = directory(tmp_path / "three").create(replace(SPEC, encoder_fingerprint="e" * 16))
     content = base64.urlsafe_b64decode(made)
@@ -57,8 +59,8 @@ def test_an_id_of_another_tenant_or_encoder_or_with_any_other_byte_is_refused(tm
 
 def test_an_id_ends_after_an_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collection = directory(tmp_path).create(SPEC)
-    made, now = to_search_id(collection, vector(1), composed=False), now_ms()
+    made, now = to_search_id(collection, SealedQuery(vector(1))), now_ms()
     monkeypatch.setattr("service.engine.search_ids.now_ms", lambda: now + (LIFETIME_S - 5) * 1000)
-    assert np.array_equal(from_search_id(collection, made)[0], vector(1))
+    assert np.array_equal(from_search_id(collection, made).vector, vector(1))
     monkeypatch.setattr("service.engine.search_ids.now_ms", lambda: now + (LIFETIME_S + 1) * 1000)
     assert "expired" in refused(collection, made)

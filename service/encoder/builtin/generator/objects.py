@@ -61,11 +61,18 @@ def any_thing(rng: Rng, goods: float = 0.6) -> Thing:
     return Thing(kind, int(shape), int(material))
 
 
-def draw(thing: Thing) -> Picture:
-    """The thing without a background: float32 (LAYER_SIDE, LAYER_SIDE, 4), RGB and opacity, in 0..1."""
+def draw(thing: Thing, ink: Picture | None = None) -> Picture:
+    """The thing without a background: float32 (LAYER_SIDE, LAYER_SIDE, 4), RGB and opacity, in 0..1.
+
+    ink: RGB, shape (3,) or (LAYER_SIDE, LAYER_SIDE, 3), of its main material and, darker, of the second. None: the
+    materials of its seed.
+    """
     rng = np.random.default_rng(thing.material_seed)
     parts = bent(parts_of(thing), rng)
     stuff = materials(rng, LAYER_SIDE)
+    if ink is not None:
+        stuff["main"] = np.ones((LAYER_SIDE, LAYER_SIDE, 3), np.float32) * ink
+        stuff["second"] = stuff["main"] * np.float32(0.8)
     if rng.random() < 0.35:
         stuff["main"] = np.array(stuff["main"])
         add_print(rng, stuff["main"])

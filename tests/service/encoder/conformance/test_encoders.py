@@ -28,6 +28,7 @@ from service.encoder.registry import BUILTIN_FOLDER
 from service.errors import Reason, ServiceError, SettingError
 from tests.service.encoder.conformance.remote import RemoteEncoder
 from tests.service.encoder.conformance.words import HalvesEncoder, WordEncoder
+from tests.support.data.two_towers import text_model, word_tokenizer, write_towers
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +41,22 @@ def onnx(manifest: Manifest) -> Encoder:
     return load_kind(BUILTIN_FOLDER, manifest, 1)
 
 
-@pytest.fixture(params=["onnx", "remote", "words", "halves"])
-def encoder(request: pytest.FixtureRequest, manifest: Manifest, onnx: Encoder) -> Encoder:
+@pytest.fixture(scope="module")
+def towers(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    folder, words = tmp_path_factory.mktemp("towers"), ["red", "mug"]
+    table = np.random.default_rng(1).normal(size=(4, 384)).astype(np.float32)
+    write_towers(folder, "towers", text_model(table), word_tokenizer(words))
+    return load_kind(folder / "towers", read_manifest(folder / "towers"), 1)
+
+
+@pytest.fixture(params=["onnx", "remote", "words", "halves", "towers"])
+def encoder(request: pytest.FixtureRequest, manifest: Manifest, onnx: Encoder, towers: Encoder) -> Encoder:
     made: dict[str, Callable[[], Encoder]] = {
         "onnx": lambda: onnx,
         "remote": lambda: RemoteEncoder(onnx),
         "words": lambda: WordEncoder(manifest),
         "halves": lambda: HalvesEncoder(onnx),
+        "towers": lambda: towers,
     }
     return made[request.param]()
 
@@ -54,7 +64,7 @@ def encoder(request: pytest.FixtureRequest, manifest: Manifest, onnx: Encoder) -
 def inputs_of(encoder: Encoder, count: int) -> list[Any]:
     """Inputs of which no two are alike."""
     trial = encoder.trial(count)
-    if Modality.TEXT in encoder.modalities:
+    if min(encoder.modalities) is Modality.TEXT:
         return [f"{text} number{n}" for n, text in enumerate(trial)]
     return [(np.roll(tensor, 37 * n) * ((n + 1) / count)).astype(tensor.dtype) for n, tensor in enumerate(trial)]
 
@@ -100,9 +110,9 @@ def test_no_inputs_have_no_embeddings(encoder: Encoder) -> None:
 
 
 def test_a_modality_that_is_not_taken_is_refused_and_changes_nothing(encoder: Encoder) -> None:
-    (other,) = set(Modality) - encoder.modalities
-    with pytest.raises(UnsupportedModality, match=encoder.manifest.id):
-        encoder.encode(inputs_of(encoder, 1), other)
+    for other in set(Modality) - encoder.modalities:
+        with pytest.raises(UnsupportedModality, match=encoder.manifest.id):
+            encoder.encode(inputs_of(encoder, 1), other)
     assert encoded(encoder, inputs_of(encoder, 1))
 
 
