@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -122,3 +123,28 @@ def test_a_feed_that_cannot_be_read_is_refused_in_words(console: Console, client
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_role("alert")).to_be_visible()
     console.troubles = [t for t in console.troubles if "Failed to load resource" not in t]  # the browser's own note
+
+
+def test_a_schedule_is_paused_and_resumed_and_nothing_else_of_the_source_changes(
+    console: Console, client: Client, shop: Shop
+) -> None:
+    publish(shop, range(2))
+    made = client.create_source(NewSource("feed", "shoes", f"{shop.address}/feed", cron="15 4 * * *"))
+    page = console.open("#/syncs/feed")
+    page.get_by_role("button", name="Pause the schedule").click()
+    expect(page.get_by_text(", paused.")).to_be_visible()
+    assert client.get_source("feed").said == replace(made.said, paused=True)
+    page.get_by_role("button", name="Resume the schedule").click()
+    expect(page.get_by_text("15 4 * * * UTC")).to_be_visible()
+    assert client.get_source("feed").said == made.said
+
+
+def test_a_source_without_a_collection_to_fill_says_so(console: Console, server: Server, shop: Shop) -> None:
+    publish(shop, range(2))
+    console.key = server.key("without-collections")
+    page = console.open("#/syncs")
+    page.get_by_text("New source").click()
+    page.get_by_label("Address of the feed").fill(f"{shop.address}/feed")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_text("There is no collection yet that it could fill.")).to_be_visible()
+    expect(page.get_by_role("button", name="Create", exact=True)).to_be_disabled()

@@ -1,6 +1,7 @@
 """The files of the console, read once at the start, with their compressed forms and checksums.
 
-Comments and types are a third of the script. Lines that are nothing else are sent empty, so that line numbers stay.
+Comments and types are a third of the script. Lines that are nothing else are sent empty, so that line numbers stay, and
+casts for the type checker are left out within lines.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ _FOLDER = Path(__file__).parent
 _PARTS = ("page", "vendor")
 _INDEX = "page/index.html"
 _ASSETS, _HOSTS = b"__ASSETS__", b"__PICTURE_HOSTS__"  # in index.html: where the other files are, and a setting
-# Comments on lines of their own, which are a sixth of the source. Code and the numbers of lines stay as they are.
+# Comments on lines of their own, and casts such as `/** @type {any} */ event`. Code and numbers of lines stay.
 _COMMENTS = re.compile(rb"^[ \t]*(?:/\*(?:[^*]|\*(?!/))*\*/|//.*)[ \t]*$", re.MULTILINE)
+_CASTS = re.compile(rb"/\*\* @type \{(?:[^*\n]|\*(?!/))*\*/ ")
 _TYPES = {
     ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
@@ -71,7 +73,7 @@ def _read() -> Iterator[tuple[str, bytes]]:
 
 
 def _without_comments(source: bytes) -> bytes:
-    return _COMMENTS.sub(lambda comment: b"\n" * comment[0].count(b"\n"), source)
+    return _CASTS.sub(b"", _COMMENTS.sub(lambda comment: b"\n" * comment[0].count(b"\n"), source))
 
 
 def _static(path: str, body: bytes) -> StaticFile:

@@ -1,4 +1,5 @@
 // Work that a component waits for, and that ends with it.
+import { call, path } from "./api.js";
 import { useEffect, useState } from "./html.js";
 
 /**
@@ -37,6 +38,12 @@ export function useLoad(work, keys) {
   }, [...keys, round]);
   return { value: state.value, error: state.error, loading: state.loading, reload: () => setRound((n) => n + 1) };
 }
+
+/** @typedef {import("../../openapi").components["schemas"]["Collection"]} Collection */
+
+/** The collection of a name. @param {string} name */
+export const useCollection = (name) =>
+  useLoad(async (signal) => /** @type {Collection} */ ((await call("GET", path("/v1/collections/{}", name), { signal })).collection), [name]);
 
 /**
  * An action that its user starts. Returns [run, busy, error]; a second start waits for the first to end.

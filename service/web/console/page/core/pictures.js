@@ -10,10 +10,13 @@ import { useEffect, useState } from "./html.js";
  * @property {string} note where they come from, or why there are none
  */
 
-const ALLOWED = (document.querySelector('meta[name="picture-hosts"]')?.getAttribute("content") ?? "").split(" ").filter(Boolean);
+const ALLOWED = (document.querySelector('meta[name="picture-hosts"]')?.getAttribute("content") ?? "").toLowerCase().split(" ").filter(Boolean);
 
 /** Files of folders by what may be a record id; by collection. @type {Map<string, Map<string, File>>} */
 const folders = new Map();
+/** @type {Set<(round: number) => void>} */
+const watchers = new Set();
+let round = 0;
 
 /**
  * Uses the files of a folder for a collection, until the page is closed.
@@ -30,6 +33,8 @@ export function useFolder(collection, files) {
     }
   }
   folders.set(collection, known);
+  round += 1;
+  for (const watcher of watchers) watcher(round);
 }
 
 /**
@@ -37,10 +42,14 @@ export function useFolder(collection, files) {
  * @param {import("./app.js").App} app
  * @param {Schemas["Collection"] | undefined} collection
  * @param {string[]} recordIds
- * @param {number} round changes when a folder was chosen
  * @returns {Pictures}
  */
-export function usePictures(app, collection, recordIds, round) {
+export function usePictures(app, collection, recordIds) {
+  const [chosen, setChosen] = useState(round);
+  useEffect(() => {
+    watchers.add(setChosen);
+    return () => void watchers.delete(setChosen);
+  }, []);
   const [found, setFound] = useState(/** @type {Pictures} */ ({ urls: new Map(), note: "" }));
   useEffect(() => {
     if (!collection) return undefined;
@@ -58,7 +67,7 @@ export function usePictures(app, collection, recordIds, round) {
       ending.abort();
       for (const url of made) URL.revokeObjectURL(url);
     };
-  }, [collection?.name, collection?.picturePolicy, recordIds.join("\n"), round]);
+  }, [collection?.name, collection?.picturePolicy, recordIds.join("\n"), chosen]);
   return found;
 }
 
@@ -97,9 +106,11 @@ async function linked(app, collection, recordIds, signal) {
   }
   const shown = given.filter((link) => isAllowed(new URL(link.url)));
   const others = new Set(given.filter((link) => !shown.includes(link)).map((link) => new URL(link.url).host));
-  const note = others.size
-    ? `Pictures of ${[...others].slice(0, 3).join(", ")} are not shown: the server's setting console_picture_hosts does not name that host.`
-    : "Your browser loads them from the shop's own host, which learns your address.";
+  const note = [
+    others.size && `Pictures of ${[...others].slice(0, 3).join(", ")} are not shown: the server's setting console_picture_hosts does not name that host.`,
+    shown.length && "Your browser loads them from the shop's own host, which learns your address.",
+    !given.length && "These records have none.",
+  ].filter(Boolean).join(" ");
   return { urls: new Map(shown.map((link) => [link.recordId, link.url])), note: `${kept} ${note}` };
 }
 

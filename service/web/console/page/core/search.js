@@ -37,9 +37,12 @@ export function readSearch(query, blocks) {
   };
 }
 
-/** Terms are lines of a weight and a record id, which has no line ends. @param {string} text @returns {RecordTerm[]} */
+/** Terms are lines of a weight and a record id, which has no line feed. @param {string} text @returns {RecordTerm[]} */
 export function readTerms(text) {
-  const found = [...text.matchAll(/^(-?[0-9.]+) (.+)$/gm)].map(([, weight, recordId = ""]) => ({ recordId, weight: Number(weight) }));
+  const found = text.split("\n").map((line) => {
+    const [, weight, recordId = ""] = /^(-?[0-9.]+) (.+)$/s.exec(line) ?? [];
+    return { recordId, weight: Number(weight) };
+  });
   return found.filter((term) => term.weight);
 }
 
@@ -90,12 +93,15 @@ export async function runSearch(collection, search, blocks, picture, signal) {
 /** @param {Schemas["SearchResponse"]} found hits, of groups too @returns {Schemas["Hit"][]} */
 export const hitsOf = (found) => [...found.hits, ...found.groups.flatMap((group) => group.hits)];
 
+/** One word of a command, whatever is in it. @param {string} text */
+const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+
 /** A command that does the same. @param {string} collection @param {any} request @param {boolean} withPicture */
 export function asCurl(collection, request, withPicture) {
-  const target = `${location.origin}${path("/v1/collections/{}:search", collection)}`;
-  const text = `'${JSON.stringify(request).replaceAll("'", "'\\''")}'`;
+  const target = quoted(location.origin + path("/v1/collections/{}:search", collection));
+  const text = quoted(JSON.stringify(request));
   const sent = withPicture ? `-F request=${text} -F image-0=@query.jpg` : `-H 'content-type: application/json' -d ${text}`;
-  return `curl -fsS '${target}' -H "authorization: Bearer $AFTERIMAGE_API_KEY" \\\n  ${sent}`;
+  return `curl -fsS ${target} -H "authorization: Bearer $AFTERIMAGE_API_KEY" \\\n  ${sent}`;
 }
 
 /** A program that does the same. @param {string} collection @param {any} request @param {boolean} withPicture */

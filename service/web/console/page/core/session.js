@@ -44,6 +44,6 @@ export function takeKeyOfAddress() {
   const given = /^#key=([^&]+)$/.exec(location.hash)?.[1];
   if (!given) return false;
   history.replaceState(null, "", "#/");
-  if (LOOPBACK.includes(location.hostname)) keepKey(decodeURIComponent(given), true);
+  if (LOOPBACK.includes(location.hostname)) keepKey(given, true);
   return true;
 }

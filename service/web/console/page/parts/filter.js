@@ -1,6 +1,6 @@
 // The filter of a search or a list: as text, and built from the attributes that the records have.
 import { OPERATORS, both, condition } from "../core/attributes.js";
-import { html, useEffect, useState } from "../core/html.js";
+import { html, submitTo, useEffect, useState, valueTo } from "../core/html.js";
 import { counted } from "../core/text.js";
 
 /** @typedef {import("../core/attributes.js").Attribute} Attribute */
@@ -10,16 +10,13 @@ import { counted } from "../core/text.js";
 export function Filter({ value, attributes = [], hints = [], onChange }) {
   const [text, setText] = useState(value);
   useEffect(() => setText(value), [value]);
-  const submit = (/** @type {Event} */ event) => {
-    event.preventDefault();
-    onChange(text.trim());
-  };
+  const submit = submitTo(() => onChange(text.trim()));
   return html`<fieldset class="filter">
     <legend>Filter</legend>
     <form onSubmit=${submit} class="row">
       <label class="wide">Only records that match
         <input class="mono" value=${text} spellcheck=${false} placeholder='color = "red" AND price < 50'
-          onInput=${(/** @type {any} */ event) => setText(event.target.value)} onChange=${submit} /></label>
+          onInput=${valueTo(setText)} onChange=${submit} /></label>
       <button type="submit">Apply</button>
       ${value && html`<button type="button" onClick=${() => onChange("")}>Clear</button>`}
     </form>
@@ -36,16 +33,15 @@ function Builder({ attributes, onAdd }) {
   const chosen = attributes.find((one) => one.name === name) ?? /** @type {Attribute} */ (attributes[0]);
   const operators = OPERATORS[chosen.kind];
   const current = operators.some(([sign]) => sign === operator) ? operator : /** @type {any} */ (operators[0])[0];
-  const add = (/** @type {Event} */ event) => {
-    event.preventDefault();
+  const add = () => {
     onAdd(condition(chosen.name, chosen.kind, current, chosen.kind === "yes/no" ? value || "true" : value));
     setValue("");
   };
-  const typed = (/** @type {any} */ event) => setValue(event.target.value);
-  return html`<form onSubmit=${add} class="row" aria-label="Add a condition">
-    <label>Attribute <select value=${chosen.name} onChange=${(/** @type {any} */ event) => setName(event.target.value)}>
+  const typed = valueTo(setValue);
+  return html`<form onSubmit=${submitTo(add)} class="row" aria-label="Add a condition">
+    <label>Attribute <select value=${chosen.name} onChange=${valueTo(setName)}>
       ${attributes.map((one) => html`<option value=${one.name}>${one.name}</option>`)}</select></label>
-    <label>Comparison <select value=${current} onChange=${(/** @type {any} */ event) => setOperator(event.target.value)}>
+    <label>Comparison <select value=${current} onChange=${valueTo(setOperator)}>
       ${operators.map(([sign, words]) => html`<option value=${sign}>${words}</option>`)}</select></label>
     ${current !== ":*" && html`<label>Value ${
       chosen.kind === "yes/no"

@@ -1,7 +1,6 @@
 // The answer to a search: how it was found, and the hits; of two collections side by side.
 import { html } from "../core/html.js";
-import { useLoad } from "../core/load.js";
-import { call, path } from "../core/api.js";
+import { useCollection } from "../core/load.js";
 import { hitsOf } from "../core/search.js";
 import { count, counted } from "../core/text.js";
 import { Hits } from "./hits.js";
@@ -35,7 +34,7 @@ export function Found({ app, collection, found, other, actions }) {
 
 /** @param {{ app: import("../core/app.js").App, name: string, answer: Schemas["SearchResponse"], only: Set<string> }} props */
 function Other({ app, name, answer, only }) {
-  const collection = useLoad(async (signal) => (await call("GET", path("/v1/collections/{}", name), { signal })).collection, [name]);
+  const collection = useCollection(name);
   return html`<${Answer} app=${app} collection=${collection.value} answer=${answer} only=${only} />`;
 }
 

@@ -1,5 +1,5 @@
 // Records as a grid: the picture or what stands for it, how alike it is in words, attributes, and what to do next.
-import { html, useState } from "../core/html.js";
+import { filesTo, html, useState } from "../core/html.js";
 import { linkTo } from "../core/place.js";
 import { useFolder, usePictures } from "../core/pictures.js";
 import { likenessWords, valueText } from "../core/text.js";
@@ -12,17 +12,10 @@ const MOST_ATTRIBUTES = 5;
 
 /** @param {{ app: import("../core/app.js").App, collection: Schemas["Collection"] | undefined, hits: Shown[], actions?: Action[], only?: Set<string> }} props */
 export function Hits({ app, collection, hits, actions = [], only }) {
-  const [round, setRound] = useState(0);
-  const pictures = usePictures(app, collection, hits.map((hit) => hit.recordId), round);
-  const choose = (/** @type {any} */ event) => {
-    useFolder(/** @type {any} */ (collection).name, event.target.files);
-    setRound(round + 1);
-  };
+  const pictures = usePictures(app, collection, hits.map((hit) => hit.recordId));
   const name = collection?.name ?? "";
   return html`
-    ${hits.length > 0 && html`<p class="soft source">${pictures.note}${" "}
-      ${collection?.picturePolicy === "PICTURE_POLICY_DISCARD" && html`<label class="button small">Choose a folder
-        <input type="file" class="hidden" multiple webkitdirectory onChange=${choose} /></label>`}</p>`}
+    ${hits.length > 0 && html`<${Origin} collection=${collection} note=${pictures.note} />`}
     <ol class="hits">${hits.map((hit) => html`<li key=${hit.recordId} class=${only?.has(hit.recordId) ? "hit only" : "hit"}>
       <${Picture} hit=${hit} url=${pictures.urls.get(hit.recordId)} />
       <p class="id"><a href=${linkTo(["collections", name, "records", hit.recordId])}>${hit.recordId}</a>
@@ -34,6 +27,11 @@ export function Hits({ app, collection, hits, actions = [], only }) {
         aria-label="${one.words} ${hit.recordId}" onClick=${() => one.run(hit.recordId)}>${one.words}</button>`)}</p>`}
     </li>`)}</ol>`;
 }
+
+/** Where pictures are from. @param {{ collection: Schemas["Collection"] | undefined, note: string }} props */
+export const Origin = ({ collection, note }) => html`<p class="soft">${note}${" "}
+  ${collection?.picturePolicy === "PICTURE_POLICY_DISCARD" && html`<label class="button small">Choose a folder
+    <input type="file" class="hidden" multiple webkitdirectory onChange=${filesTo((files) => useFolder(collection.name, files))} /></label>`}</p>`;
 
 /** @param {{ hit: Shown, url: string | undefined }} props */
 export function Picture({ hit, url }) {

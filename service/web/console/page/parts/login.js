@@ -1,6 +1,6 @@
 // Asks for an API key. It is sent to this server alone, as the header of each call.
 import { openApp } from "../core/app.js";
-import { html, useEffect, useRef, useState } from "../core/html.js";
+import { html, submitTo, useEffect, useRef, useState, valueTo } from "../core/html.js";
 import { keepKey } from "../core/session.js";
 import { useAction } from "../core/load.js";
 import { Busy, Failure } from "./failure.js";
@@ -16,20 +16,16 @@ export function Login({ message, onOpen }) {
     onOpen(app);
   });
   useEffect(() => field.current?.focus(), []);
-  const submit = (/** @type {Event} */ event) => {
-    event.preventDefault();
-    open();
-  };
   return html`<main class="login">
     <h1>Afterimage</h1>
     ${message && html`<p class="failure" role="alert">${message}</p>`}
-    <form onSubmit=${submit}>
+    <form onSubmit=${submitTo(open)}>
       <label>API key
         <input ref=${field} type="password" name="key" autocomplete="off" spellcheck=${false} required value=${key}
-          onInput=${(/** @type {any} */ event) => setKey(event.target.value)} />
+          onInput=${valueTo(setKey)} />
       </label>
       <label class="check"><input type="checkbox" checked=${keep}
-        onChange=${(/** @type {any} */ event) => setKeep(event.target.checked)} /> Keep it until this tab is closed</label>
+        onChange=${valueTo(setKeep)} /> Keep it until this tab is closed</label>
       <button type="submit" class="main" disabled=${busy}>Open</button>
     </form>
     <${Busy} when=${busy}>Checking the key …<//>

@@ -1,6 +1,6 @@
 // A new source: its feed is read first, so that its owner sees how each column is understood.
 import { call } from "../core/api.js";
-import { html, useState } from "../core/html.js";
+import { html, submitTo, useState, valueTo } from "../core/html.js";
 import { useAction, useLoad } from "../core/load.js";
 import { Busy, Failure } from "./failure.js";
 
@@ -26,13 +26,9 @@ export function NewSource({ onMade }) {
     onMade(name);
   });
   const field = (/** @type {keyof typeof EMPTY} */ name, /** @type {string} */ label, more = {}) => html`<label>${label}
-    <input value=${given[name]} ...${more} onInput=${(/** @type {any} */ event) => setGiven({ ...given, [name]: event.target.value })} /></label>`;
-  const submit = (/** @type {() => void} */ run) => (/** @type {Event} */ event) => {
-    event.preventDefault();
-    run();
-  };
+    <input value=${given[name]} ...${more} onInput=${valueTo((value) => setGiven({ ...given, [name]: value }))} /></label>`;
   return html`<details class="creation"><summary>New source</summary>
-    <form onSubmit=${submit(look)}>
+    <form onSubmit=${submitTo(look)}>
       ${field("url", "Address of the feed", { required: true, placeholder: "shop.example/feed.xml, with https" })}
       ${field("authorization", "Authorization header, if the feed needs one", { type: "password", autocomplete: "off" })}
       <details><summary>Names of the columns, where they are not recognised</summary>
@@ -42,10 +38,11 @@ export function NewSource({ onMade }) {
     <${Busy} when=${looking}>Reading the beginning of the feed …<//>
     <${Failure} error=${failure} />
     ${seen && html`<${Preview} seen=${seen} />
-      <form onSubmit=${submit(make)}>
+      <form onSubmit=${submitTo(make)}>
         ${field("name", "Name of the source", { required: true, pattern: "[a-z0-9][a-z0-9_\\-]{0,62}", title: "Small letters, digits, - and _" })}
-        <label>Collection <select value=${collection} onChange=${(/** @type {any} */ event) => setGiven({ ...given, collection: event.target.value })}>
+        <label>Collection <select value=${collection} onChange=${valueTo((value) => setGiven({ ...given, collection: value }))}>
           ${names.map((one) => html`<option value=${one}>${one}</option>`)}</select></label>
+        ${value && !names.length && html`<p class="note">There is no collection yet that it could fill.</p>`}
         ${field("cron", "Schedule in cron syntax; empty: on demand", { placeholder: "15 * * * *" })}
         <button type="submit" class="main" disabled=${making || !collection}>Create</button>
       </form>`}

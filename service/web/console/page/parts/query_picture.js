@@ -1,5 +1,5 @@
 // The picture of a search: dropped, pasted, chosen or taken, and the region of it that counts.
-import { html, useEffect, useMemo, useRef, useState } from "../core/html.js";
+import { filesTo, html, useEffect, useMemo, useRef, useState, valueTo } from "../core/html.js";
 import { Camera } from "./camera.js";
 
 /** @typedef {{ left: number, top: number, right: number, bottom: number }} Region in fractions of the picture */
@@ -13,32 +13,34 @@ import { Camera } from "./camera.js";
  */
 
 const SIDES = /** @type {(keyof Region)[]} */ (["left", "top", "right", "bottom"]);
+/** On the whole page: what misses the box would otherwise replace the page. @type {("paste" | "dragover" | "dragleave" | "drop")[]} */
+const GIVEN = ["paste", "dragover", "dragleave", "drop"];
 const LEAST = 0.02; // a smaller rectangle is a click
 
 /** @param {Props} props */
 export function QueryPicture({ picture, region, used, onPicture, onRegion }) {
   const [camera, setCamera] = useState(false);
   const [over, setOver] = useState(false);
-  const take = (/** @type {FileList | undefined} */ files) => {
-    const file = [...(files ?? [])].find((one) => one.type.startsWith("image/")) ?? files?.[0];
+  const take = (/** @type {File[]} */ files) => {
+    const file = files.find((one) => one.type.startsWith("image/")) ?? files[0];
     if (file) onPicture(file);
-    return Boolean(file);
   };
   useEffect(() => {
-    const paste = (/** @type {ClipboardEvent} */ event) => take(event.clipboardData?.files) && event.preventDefault();
-    addEventListener("paste", paste);
-    return () => removeEventListener("paste", paste);
+    const given = (/** @type {ClipboardEvent | DragEvent} */ event) => {
+      const data = event instanceof DragEvent ? event.dataTransfer : event.clipboardData;
+      if (!data?.types.includes("Files")) return; // text goes to the field that it is given to
+      event.preventDefault();
+      setOver(event.type === "dragover");
+      take([...data.files]);
+    };
+    for (const kind of GIVEN) addEventListener(kind, given);
+    return () => GIVEN.forEach((kind) => removeEventListener(kind, given));
   }, [onPicture]);
-  const drag = (/** @type {DragEvent} */ event) => {
-    event.preventDefault();
-    setOver(event.type === "dragover");
-    if (event.type === "drop") take(event.dataTransfer?.files);
-  };
-  return html`<div class=${over ? "query over" : "query"} onDragOver=${drag} onDragLeave=${drag} onDrop=${drag}>
+  return html`<div class=${over ? "query over" : "query"}>
     ${picture && html`<${Canvas} picture=${picture} region=${region} used=${used} onRegion=${onRegion} />`}
     <p class="row">
       <label class="button">${picture ? "Another picture" : "Choose a picture"}
-        <input type="file" class="hidden" accept="image/*" onChange=${(/** @type {any} */ event) => take(event.target.files)} /></label>
+        <input type="file" class="hidden" accept="image/*" onChange=${filesTo(take)} /></label>
       ${navigator.mediaDevices && html`<button type="button" onClick=${() => setCamera(true)}>Camera</button>`}
       ${picture && html`<button type="button" onClick=${() => onPicture(undefined)}>Remove</button>`}
     </p>
@@ -82,7 +84,7 @@ function Canvas({ picture, region, used, onRegion }) {
     <div class="canvas" onPointerDown=${draw} onPointerMove=${draw} onPointerUp=${draw} onPointerCancel=${cancel}>
       <img src=${url} alt="The picture to search with" draggable=${false} onError=${() => setBroken(url)} />
       <${Box} region=${drawn ?? region} kind="drawn" />
-      ${used && !drawn && html`<${Box} region=${used} kind="used" />`}
+      ${used && !drawn && !isWhole(used) && html`<${Box} region=${used} kind="used" />`}
     </div>
     ${broken === url && html`<p class="note">This browser cannot show the picture. The search may still work.</p>`}
     <${Sides} region=${region} onRegion=${onRegion} />
@@ -106,7 +108,7 @@ function Sides({ region, onRegion }) {
   };
   return html`<details><summary>Region in numbers</summary>
     <div class="row">${SIDES.map((side) => html`<label>${side} %
-      <input type="number" min="0" max="100" value=${Math.round(current[side] * 100)} onChange=${(/** @type {any} */ event) => change(side, event.target.value)} /></label>`)}
+      <input type="number" min="0" max="100" value=${Math.round(current[side] * 100)} onChange=${valueTo((value) => change(side, value))} /></label>`)}
       ${region && html`<button type="button" onClick=${() => onRegion(undefined)}>Whole picture</button>`}</div></details>`;
 }
 

@@ -1,6 +1,6 @@
 // What a search can be told besides its picture: records, weights, order, number.
 import { call } from "../core/api.js";
-import { html, useState } from "../core/html.js";
+import { html, submitTo, useState, valueTo } from "../core/html.js";
 import { useLoad } from "../core/load.js";
 import { changeQuery } from "../core/place.js";
 
@@ -12,8 +12,7 @@ const NUMBERS = [12, 24, 48, 100];
 /** @param {{ terms: RecordTerm[], onAdd: (recordId: string) => void, onChange: (terms: RecordTerm[]) => void }} props */
 export function Terms({ terms, onAdd, onChange }) {
   const [id, setId] = useState("");
-  const submit = (/** @type {Event} */ event) => {
-    event.preventDefault();
+  const add = () => {
     onAdd(id.trim());
     setId("");
   };
@@ -23,10 +22,10 @@ export function Terms({ terms, onAdd, onChange }) {
     <ul class="terms">${terms.map((term) => html`<li key=${term.recordId} class="row">
       <span>${term.weight < 0 ? "Less like" : "More like"} <strong>${term.recordId}</strong></span>
       <label><span class="hidden">Weight of ${term.recordId}</span><input type="number" step="0.1" min="-10" max="10" value=${term.weight}
-        onChange=${(/** @type {any} */ event) => weigh(term, Number(event.target.value))} /></label>
+        onChange=${valueTo((value) => weigh(term, Number(value)))} /></label>
       <button type="button" class="small" aria-label="Remove ${term.recordId}" onClick=${() => onChange(terms.filter((one) => one !== term))}>Remove</button>
     </li>`)}</ul>
-    <form class="row" onSubmit=${submit}><label>Like a record <input required value=${id} placeholder="record id" onInput=${(/** @type {any} */ event) => setId(event.target.value)} /></label>
+    <form class="row" onSubmit=${submitTo(add)}><label>Like a record <input required value=${id} placeholder="record id" onInput=${valueTo(setId)} /></label>
       <button type="submit">Add</button></form>`;
 }
 
@@ -37,11 +36,11 @@ export function Options({ search, blocks, own }) {
   return html`<fieldset><legend>Order</legend>
     <${Emphasis} blocks=${blocks} weights=${search.weights} />
     <label>Diversity: ${search.diversity || "none"} <input type="range" min="0" max="1" step="0.1" value=${search.diversity}
-      onInput=${(/** @type {any} */ event) => changeQuery({ diversity: Number(event.target.value) || "" })} /></label>
-    <label class="check"><input type="checkbox" checked=${search.group} onChange=${(/** @type {any} */ event) => changeQuery({ group: event.target.checked })} /> One hit per product</label>
-    <label>Hits <select value=${search.k} onChange=${(/** @type {any} */ event) => changeQuery({ k: event.target.value })}>
+      onInput=${valueTo((value) => changeQuery({ diversity: Number(value) || "" }))} /></label>
+    <label class="check"><input type="checkbox" checked=${search.group} onChange=${valueTo((group) => changeQuery({ group }))} /> One hit per product</label>
+    <label>Hits <select value=${search.k} onChange=${valueTo((k) => changeQuery({ k }))}>
       ${[...new Set([...NUMBERS, search.k])].map((number) => html`<option value=${number}>${number}</option>`)}</select></label>
-    ${others.length > 0 && html`<label>Compare with <select value=${search.compare} onChange=${(/** @type {any} */ event) => changeQuery({ compare: event.target.value })}>
+    ${others.length > 0 && html`<label>Compare with <select value=${search.compare} onChange=${valueTo((compare) => changeQuery({ compare }))}>
       <option value="">nothing</option>${others.map((/** @type {string} */ name) => html`<option value=${name}>${name}</option>`)}</select></label>`}
   </fieldset>`;
 }
@@ -53,10 +52,10 @@ function Emphasis({ blocks, weights }) {
     const balance = (weights[1] ?? 1) / ((weights[0] ?? 1) + (weights[1] ?? 1) || 1);
     const change = (/** @type {number} */ to) => changeQuery({ weights: to === 0.5 ? "" : [2 * (1 - to), 2 * to].map((one) => Number(one.toFixed(2))).join(",") });
     return html`<label>${first} ↔ ${second} <input type="range" min="0" max="1" step="0.05" value=${balance} aria-valuetext="${Math.round(100 * balance)} % ${second}"
-      onInput=${(/** @type {any} */ event) => change(Number(event.target.value))} /></label>`;
+      onInput=${valueTo((value) => change(Number(value)))} /></label>`;
   }
   return blocks.map((name, place) => html`<label>${name} <input type="range" min="0" max="4" step="0.1" value=${weights[place]}
-    onInput=${(/** @type {any} */ event) => changeQuery({ weights: weights.map((one, at) => (at === place ? event.target.value : one)).join(",") })} /></label>`);
+    onInput=${valueTo((value) => changeQuery({ weights: weights.map((one, at) => (at === place ? value : one)).join(",") }))} /></label>`);
 }
 
 /** @param {{ curl: string, python: string }} props */

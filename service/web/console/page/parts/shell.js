@@ -1,7 +1,8 @@
 // The frame around all screens: the bar, the tabs of a collection, and the screen of the current place.
-import { html, useEffect, useRef } from "../core/html.js";
+import { html, useEffect, useErrorBoundary, useRef } from "../core/html.js";
 import { linkTo, usePlace } from "../core/place.js";
 import { signOut } from "../core/session.js";
+import { Failure } from "../parts/failure.js";
 import { SCREENS, findScreen } from "../routes.js";
 
 /** @param {{ app: import("../core/app.js").App }} props */
@@ -12,12 +13,14 @@ export function Shell({ app }) {
   const heading = useRef(/** @type {HTMLElement | null} */ (null));
   const name = found?.params.name ?? "";
   const title = [name, found?.screen.title ?? "Not found"].filter(Boolean).join(" · ");
+  const [defect, restore] = useErrorBoundary();
   useEffect(() => {
     document.title = `${title} · Afterimage`;
   }, [title]);
   useEffect(() => {
     heading.current?.focus({ preventScroll: true }); // where a screen reader goes on after a change of the screen
     scrollTo(0, 0);
+    restore();
   }, [path.join("/")]);
   const allowed = !found || !found.screen.scope || app.can(found.screen.scope);
   return html`
@@ -32,7 +35,8 @@ export function Shell({ app }) {
       ${name && html`<nav class="tabs" aria-label="Collection ${name}">${links(app, "tab", name, path)}</nav>`}
       ${!found && html`<p>There is no such page. <a href=${linkTo(["collections"])}>Show all collections</a></p>`}
       ${!allowed && html`<p>This key lacks the scope <code>${found?.screen.scope}</code>, which this page needs.</p>`}
-      ${found && allowed &&
+      ${defect && html`<${Failure} error=${new Error(`This page cannot show what the server answered: ${defect.message}`)} retry=${restore} />`}
+      ${found && allowed && !defect &&
       html`<${found.screen.view} key=${path.join("/")} app=${app} params=${found.params} query=${place.query} />`}
     </main>`;
 }

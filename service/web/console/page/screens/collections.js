@@ -1,6 +1,6 @@
 // All collections of the tenant: what is in them, what is kept of pictures, and when they were last synchronised.
 import { call, path } from "../core/api.js";
-import { html, useState } from "../core/html.js";
+import { html, submitTo, useState, valueTo } from "../core/html.js";
 import { useAction, useLoad } from "../core/load.js";
 import { go, linkTo } from "../core/place.js";
 import { age, count, counted, enumText, size } from "../core/text.js";
@@ -100,16 +100,12 @@ function Creation({ app }) {
     await call("POST", "/v1/collections", { body: { name, encoderId: encoder } });
     go(["collections", name, "search"]);
   });
-  const submit = (/** @type {Event} */ event) => {
-    event.preventDefault();
-    create();
-  };
   return html`<details class="creation">
     <summary>New collection</summary>
-    <form onSubmit=${submit}>
+    <form onSubmit=${submitTo(create)}>
       <label>Name <input required pattern="[a-z0-9][a-z0-9_\\-]{0,62}" value=${name} placeholder="shoes"
-        title="Small letters, digits, - and _" onInput=${(/** @type {any} */ event) => setName(event.target.value)} /></label>
-      <label>Encoder <select value=${encoder} onChange=${(/** @type {any} */ event) => setEncoder(event.target.value)}>
+        title="Small letters, digits, - and _" onInput=${valueTo(setName)} /></label>
+      <label>Encoder <select value=${encoder} onChange=${valueTo(setEncoder)}>
         ${app.info.encoders.map((one) => html`<option value=${one.isDefault ? "" : one.id}>${one.id}${one.isDefault ? " (default)" : ""}</option>`)}
       </select></label>
       <button type="submit" class="main" disabled=${busy}>Create</button>

@@ -1,12 +1,12 @@
 // Records that look the same: groups as they are found, side by side, and deletion in two steps.
 import { call, path, stream } from "../core/api.js";
-import { html, useEffect, useRef, useState } from "../core/html.js";
-import { isAborted, useAction, useLoad } from "../core/load.js";
+import { html, submitTo, useEffect, useRef, useState, valueTo } from "../core/html.js";
+import { isAborted, useAction, useCollection } from "../core/load.js";
 import { changeQuery } from "../core/place.js";
 import { usePictures } from "../core/pictures.js";
 import { counted, enumText, valueText } from "../core/text.js";
 import { Busy, Failure } from "../parts/failure.js";
-import { Picture } from "../parts/hits.js";
+import { Origin, Picture } from "../parts/hits.js";
 
 /** @typedef {import("../../openapi").components["schemas"]} Schemas */
 /** @typedef {{ ids: string[], kind: string, distance: number, records: Map<string, any> }} Group */
@@ -18,22 +18,17 @@ const MOST_SHOWN = 12; // records of a group
 export function Duplicates({ app, params, query }) {
   const name = /** @type {string} */ (params.name);
   const [search, setSearch] = useState(/** @type {{ filter: string, distance: string, round: number } | undefined} */ (undefined));
-  const { value: collection } = useLoad(
-    async (signal) => /** @type {Schemas["Collection"]} */ ((await call("GET", path("/v1/collections/{}", name), { signal })).collection), [name],
-  );
+  const { value: collection } = useCollection(name);
   const near = app.info.encoders.find((one) => one.id === collection?.encoderId)?.nearDuplicateDistance;
   const distance = query.distance ?? "";
-  const begin = (/** @type {Event} */ event) => {
-    event.preventDefault();
-    setSearch({ filter: query.filter ?? "", distance, round: (search?.round ?? 0) + 1 });
-  };
+  const begin = () => setSearch({ filter: query.filter ?? "", distance, round: (search?.round ?? 0) + 1 });
   return html`
-    <form class="row" onSubmit=${begin}>
+    <form class="row" onSubmit=${submitTo(begin)}>
       <label>Only records with <input value=${query.filter ?? ""} placeholder='in_stock = true'
-        onChange=${(/** @type {any} */ event) => changeQuery({ filter: event.target.value })} /></label>
+        onChange=${valueTo((filter) => changeQuery({ filter }))} /></label>
       <label>Largest distance: ${distance || `${near?.toFixed(3) ?? ""} (of the encoder)`}
         <input type="range" min="0" max="0.6" step="0.005" value=${distance || near || 0}
-          onInput=${(/** @type {any} */ event) => changeQuery({ distance: event.target.value })} /></label>
+          onInput=${valueTo((distance) => changeQuery({ distance }))} /></label>
       <button type="submit" class="main">Find</button>
     </form>
     ${search && html`<${Groups} key=${JSON.stringify(search)} app=${app} name=${name} search=${search} collection=${collection} />`}`;
@@ -84,7 +79,7 @@ function Groups({ app, name, search, collection }) {
     <${Failure} error=${state.error} />
     ${state.ended && !state.error && html`<p role="status">${groups.length ? counted(groups.length, "group") : "No two records look the same."}</p>`}
     ${app.can("delete") && html`<${Deletion} name=${name} ids=${[...chosen]} onDone=${gone} />`}
-    ${groups.map((group) => html`<${Side} key=${group.ids[0]} app=${app} collection=${collection} name=${name} group=${group} chosen=${chosen} onChoose=${app.can("delete") && choose}
+    ${groups.map((group, place) => html`<${Side} key=${group.ids[0]} told=${place === 0} app=${app} collection=${collection} name=${name} group=${group} chosen=${chosen} onChoose=${app.can("delete") && choose}
       judges=${app.can("insert")} onApart=${(/** @type {string} */ id) => gone([id], group)} />`)}
     ${more && html`<button type="button" onClick=${() => setMost(most + AT_ONCE)}>Show more groups</button>`}`;
 }
@@ -103,12 +98,12 @@ async function withRecords(name, found) {
 
 /**
  * @param {{ app: import("../core/app.js").App, collection: Schemas["Collection"] | undefined, name: string, group: Group, chosen: Set<string>, onChoose: ((id: string) => void) | false, judges: boolean,
- *   onApart: (id: string) => void }} props
+ *   told: boolean, onApart: (id: string) => void }} props
  */
-function Side({ app, collection, name, group, chosen, onChoose, judges, onApart }) {
+function Side({ app, collection, name, group, chosen, onChoose, judges, told, onApart }) {
   const [first = ""] = group.ids;
-  const pictures = usePictures(app, collection, group.ids.slice(0, MOST_SHOWN), 0);
-  return html`<section class="card group" aria-label=${`Group of ${first}`}>
+  const pictures = usePictures(app, collection, group.ids.slice(0, MOST_SHOWN));
+  return html`${told && html`<${Origin} collection=${collection} note=${pictures.note} />`}<section class="card group" aria-label=${`Group of ${first}`}>
     <p class="row"><span class="badge">${group.kind}</span> ${counted(group.ids.length, "record")}, up to ${group.distance.toFixed(3)} apart</p>
     <div class="cards">${group.ids.slice(0, MOST_SHOWN).map((id) => {
       const record = group.records.get(id);

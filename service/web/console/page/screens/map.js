@@ -1,6 +1,6 @@
 // Records on a plane, similar ones near each other, coloured by an attribute. The server computes the places.
 import { call, path } from "../core/api.js";
-import { html, useEffect, useRef } from "../core/html.js";
+import { html, useEffect, useRef, valueTo } from "../core/html.js";
 import { useLoad } from "../core/load.js";
 import { changeQuery } from "../core/place.js";
 import { count, likenessWords, valueText } from "../core/text.js";
@@ -46,7 +46,7 @@ export function RecordMap({ params, query }) {
         <${Canvas} points=${points} chosen=${chosen} legend=${legend} onChoose=${choose} />
         <div>
           <ul class="legend" aria-label="Colours">${legend.rows.map(([text, colour]) => html`<li><span class="dot" style=${{ background: colour }}></span>${text}</li>`)}</ul>
-          <label>Record <select size="8" value=${chosen?.recordId ?? ""} onChange=${(/** @type {any} */ event) => choose(event.target.value)}>
+          <label>Record <select size="8" value=${chosen?.recordId ?? ""} onChange=${valueTo(choose)}>
             ${points.map((one) => html`<option value=${one.recordId}>${one.recordId}${valued(one) && ` · ${valued(one)}`}</option>`)}
           </select></label>
           ${chosen && html`<${Neighbours} key=${chosen.recordId} name=${name} record=${chosen.recordId} onChoose=${choose} />`}

@@ -6,7 +6,7 @@ import { usePictures } from "../core/pictures.js";
 import { linkTo } from "../core/place.js";
 import { moment } from "../core/text.js";
 import { Busy, Failure } from "../parts/failure.js";
-import { Attributes, Hits, Picture } from "../parts/hits.js";
+import { Attributes, Hits, Origin, Picture } from "../parts/hits.js";
 import { Edit } from "../parts/record_edit.js";
 import { Removal } from "../parts/record_removal.js";
 
@@ -55,11 +55,10 @@ async function readRecord(name, id, signal) {
 
 /** @param {{ app: import("../core/app.js").App, whole: Whole }} props */
 function Fields({ app, whole: { collection, record } }) {
-  const [round] = useState(0);
-  const pictures = usePictures(app, collection, [record.recordId], round);
+  const pictures = usePictures(app, collection, [record.recordId]);
   const { left, top, right, bottom } = record.region ?? { left: 0, top: 0, right: 1, bottom: 1 };
   return html`<div class="record">
-    <div class="hit"><${Picture} hit=${record} url=${pictures.urls.get(record.recordId)} /><p class="soft">${pictures.note}</p></div>
+    <div class="hit"><${Picture} hit=${record} url=${pictures.urls.get(record.recordId)} /><${Origin} collection=${collection} note=${pictures.note} /></div>
     <div>
       <dl class="facts">
         <dt>Product</dt><dd>${record.productId || "none"}</dd>

@@ -1,7 +1,7 @@
 // The records of a collection as a table: filtered, ordered, page by page.
 import { call, path } from "../core/api.js";
 import { describeAttributes } from "../core/attributes.js";
-import { html } from "../core/html.js";
+import { html, valueTo } from "../core/html.js";
 import { useLoad } from "../core/load.js";
 import { changeQuery, go, linkTo } from "../core/place.js";
 import { age, count, counted, valueText } from "../core/text.js";
@@ -36,7 +36,7 @@ export function Records({ params, query }) {
     ${attributes.value && html`<${Facets} value=${filter} attributes=${attributes.value} onChange=${setFilter} />`}
     <div class="row">
       <p role="status">${total.value ? counted(total.value.recordCount, "record") : "…"}</p>
-      <label>Order <select value=${query.order ?? ""} onChange=${(/** @type {any} */ event) => changeQuery({ order: event.target.value, page: "" })}>
+      <label>Order <select value=${query.order ?? ""} onChange=${valueTo((order) => changeQuery({ order, page: "" }))}>
         <option value="">as inserted</option>
         ${(attributes.value ?? []).filter((one) => one.kind !== "list").flatMap(({ name: one }) => html`
           <option value=${one}>${one}, ascending</option><option value="${one} desc">${one}, descending</option>`)}</select></label>

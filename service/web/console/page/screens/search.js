@@ -1,8 +1,7 @@
 // Search by a picture, by records, or both; and why a hit is a hit.
-import { call, path } from "../core/api.js";
 import { describeAttributes } from "../core/attributes.js";
 import { html, useMemo, useState } from "../core/html.js";
-import { useLoad } from "../core/load.js";
+import { useCollection, useLoad } from "../core/load.js";
 import { changeQuery } from "../core/place.js";
 import { asCurl, asPython, hitsOf, readSearch, requestOf, runSearch, writeTerms } from "../core/search.js";
 import { Busy, Failure } from "../parts/failure.js";
@@ -21,10 +20,7 @@ const pictures = new Map();
 /** @param {import("../core/app.js").ScreenProps} props */
 export function Search({ app, params, query }) {
   const name = /** @type {string} */ (params.name);
-  const collection = useLoad(
-    async (signal) => /** @type {Schemas["Collection"]} */ ((await call("GET", path("/v1/collections/{}", name), { signal })).collection),
-    [name],
-  );
+  const collection = useCollection(name);
   const blocks = useMemo(() => app.info.encoders.find((one) => one.id === collection.value?.encoderId)?.blocks ?? [], [collection.value]);
   const search = readSearch(query, blocks);
   const [picture, setPicture] = useState(pictures.get(name));

@@ -1,7 +1,7 @@
 // What can be changed of a collection: its description, learning, truncated pictures, what is kept, and its end.
 import { call, path } from "../core/api.js";
-import { html, useState } from "../core/html.js";
-import { useAction, useLoad } from "../core/load.js";
+import { html, submitTo, useState, valueTo } from "../core/html.js";
+import { useAction, useCollection } from "../core/load.js";
 import { go } from "../core/place.js";
 import { counted, enumText } from "../core/text.js";
 import { Busy, Failure } from "../parts/failure.js";
@@ -14,10 +14,7 @@ const POLICIES = ["DISCARD", "REFERENCE", "ENCRYPTED_COPY"].map((name) => `PICTU
 /** @param {import("../core/app.js").ScreenProps} props */
 export function Settings({ app, params }) {
   const name = /** @type {string} */ (params.name);
-  const { value, error, loading, reload } = useLoad(
-    async (signal) => /** @type {Schemas["Collection"]} */ ((await call("GET", path("/v1/collections/{}", name), { signal })).collection),
-    [name],
-  );
+  const { value, error, loading, reload } = useCollection(name);
   const props = { collection: value, onDone: reload };
   return html`<${Busy} when=${loading} /><${Failure} error=${error} retry=${reload} />
     ${value && app.can("insert") && html`<${General} ...${props} />`}
@@ -37,14 +34,10 @@ function General({ collection, onDone }) {
     setDone("Saved.");
     onDone();
   });
-  const submit = (/** @type {Event} */ event) => {
-    event.preventDefault();
-    save();
-  };
-  return html`<form onSubmit=${submit}><h2>General</h2>
-    <label>Description <input value=${description} onInput=${(/** @type {any} */ event) => setDescription(event.target.value)} /></label>
-    <label class="check"><input type="checkbox" checked=${!off} onChange=${(/** @type {any} */ event) => setOff(!event.target.checked)} /> Learn from its own vectors, if that helps</label>
-    <label class="check"><input type="checkbox" checked=${partial} onChange=${(/** @type {any} */ event) => setPartial(event.target.checked)} /> Accept truncated pictures</label>
+  return html`<form onSubmit=${submitTo(save)}><h2>General</h2>
+    <label>Description <input value=${description} onInput=${valueTo(setDescription)} /></label>
+    <label class="check"><input type="checkbox" checked=${!off} onChange=${valueTo((value) => setOff(!value))} /> Learn from its own vectors, if that helps</label>
+    <label class="check"><input type="checkbox" checked=${partial} onChange=${valueTo(setPartial)} /> Accept truncated pictures</label>
     <p><button type="submit" class="main" disabled=${busy}>Save</button> <span role="status">${done}</span></p><${Failure} error=${error} /></form>`;
 }
 
@@ -61,10 +54,10 @@ function Policy({ collection, onDone }) {
   });
   return html`<section><h2>What is kept of pictures</h2>
     <p>Now: ${enumText(collection.picturePolicy, "PICTURE_POLICY_")}.</p>
-    <label>Policy <select value=${policy} onChange=${(/** @type {any} */ event) => {
-      setPolicy(event.target.value);
+    <label>Policy <select value=${policy} onChange=${valueTo((value) => {
+      setPolicy(value);
       setAsked(undefined);
-    }}>${POLICIES.map((one) => html`<option value=${one}>${enumText(one, "PICTURE_POLICY_")}</option>`)}</select></label>
+    })}>${POLICIES.map((one) => html`<option value=${one}>${enumText(one, "PICTURE_POLICY_")}</option>`)}</select></label>
     ${asked && html`<p class="note" role="status">${counted(asked.copyCount, "copy", "copies")} and ${counted(asked.urlCount, "URL")} would be deleted.</p>`}
     <button type="button" class=${asked ? "danger" : ""} disabled=${busy || policy === collection.picturePolicy} onClick=${change}>${asked ? "Change it and delete them" : "Change …"}</button>
     <${Failure} error=${error} /></section>`;

@@ -80,6 +80,7 @@ function LiveRun({ id, onChange }) {
   const [round, setRound] = useState(0);
   useEffect(() => {
     const ending = new AbortController();
+    setError(undefined);
     const watch = async () => {
       for await (const message of stream("GET", path("/v1/runs/{}:watch", id), { signal: ending.signal })) setRun(message.run);
       onChange();
@@ -98,7 +99,8 @@ function LiveRun({ id, onChange }) {
     setUndone((await call("POST", path("/v1/runs/{}:undo", id), { body: {} })).recordCount);
     onChange();
   });
-  if (!run) return html`<${Busy} when=${!error} /><${Failure} error=${error} />`;
+  const again = html`<${Failure} error=${error} retry=${() => setRound(round + 1)} />`;
+  if (!run) return html`<${Busy} when=${!error} />${again}`;
   const { progress } = run;
   const total = Number(progress?.totalCount ?? 0);
   return html`<section class="card" aria-label="Run">
@@ -115,7 +117,8 @@ function LiveRun({ id, onChange }) {
     </p>
     ${undone && html`<p role="status">Restored ${counted(undone, "record")}.</p>`}
     ${run.notes.map((note) => html`<p class="soft">${counted(note.pictureCount, "picture")}: ${note.message}</p>`)}
-    <${Failure} error=${error ?? refusal ?? failure ?? late} />
+    <${Failure} error=${refusal ?? failure ?? late} />
+    ${again}
   </section>`;
 }
 

@@ -1,7 +1,7 @@
 // What the service keeps, who may see it, and how that is proved: verified in this browser where it can be.
 import { call, path } from "../core/api.js";
 import { isReceiptSigned, verifyLog } from "../core/audit_chain.js";
-import { html, useState } from "../core/html.js";
+import { filesTo, html, useState } from "../core/html.js";
 import { useAction, useLoad } from "../core/load.js";
 import { count, counted, enumText, moment, size } from "../core/text.js";
 import { Busy, Failure } from "../parts/failure.js";
@@ -132,18 +132,17 @@ function AuditLog() {
 
 function Receipt() {
   const [said, setSaid] = useState("");
-  const check = async (/** @type {any} */ event) => {
-    const [file] = event.target.files;
+  const check = async (/** @type {File[]} */ [file]) => {
     if (!file) return;
     try {
       const receipt = JSON.parse(await file.text());
       const signed = await isReceiptSigned(receipt.receipt ?? receipt);
-      setSaid(signed ? "The receipt is signed by the key that it names." : signed === false ? "The signature does not fit: the receipt was changed, or is none." : "This browser cannot check signatures.");
+      setSaid(`${file.name}: ${signed ? "the receipt is signed by the key that it names." : signed === false ? "the signature does not fit: the receipt was changed, or is none." : "this browser cannot check signatures."}`);
     } catch {
-      setSaid("This is not a receipt.");
+      setSaid(`${file.name} is not a receipt.`);
     }
   };
   return html`<section aria-labelledby="receipts"><h2 id="receipts">Receipts of erasures</h2>
-    <label>Verify a receipt; the file is not sent anywhere <input type="file" accept=".json,.receipt,application/json" onChange=${check} /></label>
+    <label>Verify a receipt; the file is not sent anywhere <input type="file" accept=".json,.receipt,application/json" onChange=${filesTo(check)} /></label>
     <p role="status">${said}</p></section>`;
 }

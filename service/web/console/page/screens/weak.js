@@ -1,6 +1,6 @@
 // How good the searches in a collection were, by day: what people look for in vain. Counts alone.
 import { call, path } from "../core/api.js";
-import { html } from "../core/html.js";
+import { html, valueTo } from "../core/html.js";
 import { useAction, useLoad } from "../core/load.js";
 import { changeQuery } from "../core/place.js";
 import { count } from "../core/text.js";
@@ -23,7 +23,7 @@ export function WeakResults({ params, query }) {
     reload();
   });
   return html`
-    <label>Days <select value=${days} onChange=${(/** @type {any} */ event) => changeQuery({ days: event.target.value })}>
+    <label>Days <select value=${days} onChange=${valueTo((days) => changeQuery({ days }))}>
       ${DAYS.map((one) => html`<option value=${one}>${one}</option>`)}</select></label>
     <${Busy} when=${loading} /><${Failure} error=${error ?? refusal} />
     ${value && html`
