@@ -25,7 +25,6 @@ from rich.table import Table
 from bench.encoders import packs
 from bench.encoders.criterion import criterion, losses_against
 from bench.encoders.packs import SHARED, Encode, Encoded, Pack
-from bench.encoders.retrieval import Vectors
 from bench.environment import write_result
 from service.encoder.alterations import Picture
 from service.encoder.builtin.build import build_files
@@ -35,6 +34,7 @@ from service.encoder.contract import picture_vectors
 from service.encoder.manifest import Manifest, model_digest, read_manifest
 from service.encoder.preprocess import to_tensor
 from service.encoder.registry import BUILTIN_FOLDER
+from service.encoder.retrieval import Vectors
 from service.encoder.session import EncoderSession
 
 EARLIER = BUILTIN_FOLDER.parent / "earlier"

@@ -15,10 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.encoders.retrieval import Vectors, class_scores, edited_pictures, found_again, shop_scores
+from bench.encoders.retrieval import edited_pictures
 from service.encoder.alterations import Picture
 from service.encoder.builtin.generator.objects import any_thing
 from service.encoder.builtin.generator.pairs import catalogue_view, customer_view
+from service.encoder.retrieval import Vectors, class_scores, found_again, shop_scores
 
 SHARED = Path(__file__).parents[3] / "shared"
 FORMS, MATERIALS, QUERIES = 300, 4, 2

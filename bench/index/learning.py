@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.encoders.builtin import mobilenet_folder, photographs
-from bench.encoders.retrieval import class_scores, edited_pictures, found_again
+from bench.encoders.retrieval import edited_pictures
 from bench.environment import write_result
 from bench.index.vectors import Vectors, unit
 from index.vectors.ann.centering import agreement
@@ -28,6 +28,7 @@ from service.encoder.contract import picture_vectors
 from service.encoder.manifest import read_manifest
 from service.encoder.preprocess import to_tensor
 from service.encoder.registry import BUILTIN_FOLDER
+from service.encoder.retrieval import class_scores, found_again
 from service.encoder.session import EncoderSession
 
 NEIGHBOURS = 10

@@ -41,7 +41,8 @@ def check_provider(provider: str) -> None:
 
 def load_model(model: str | bytes, threads: int, provider: str = "cpu") -> onnxruntime.InferenceSession:
     """A model from a path or from memory, under the settings that every model here runs with: no arena, because it
-    keeps the last tensors and with them the last picture. Raises what ONNX Runtime raises."""
+    keeps the last tensors and with them the last picture. Raises SettingError where the provider does not start here,
+    and what ONNX Runtime raises."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -50,7 +51,20 @@ def load_model(model: str | bytes, threads: int, provider: str = "cpu") -> onnxr
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers = [_PROVIDERS[provider][0]] + (["CPUExecutionProvider"] if provider != "cpu" else [])
-    return onnxruntime.InferenceSession(model, options, providers=providers)
+    session = onnxruntime.InferenceSession(model, options, providers=providers)
+    check_started(session.get_providers(), provider)
+    return session
+
+
+def check_started(started: Sequence[str], provider: str) -> None:
+    """Raises SettingError where a session runs without the provider: ONNX Runtime falls back to the processor silently,
+    such as where it is built for CUDA and the machine has no GPU, driver or library for it."""
+    name, package = _PROVIDERS[provider]
+    if name not in started:
+        raise SettingError.about(
+            "model_provider",
+            f"{provider} does not start on this machine; check its driver and the libraries that {package} needs",
+        )
 
 
 class EncoderSession:
@@ -63,6 +77,8 @@ class EncoderSession:
         try:
             model = source if isinstance(source, bytes) else str(source / manifest.model)
             self._session = load_model(model, threads, provider)
+        except SettingError:
+            raise
         except Exception as error:  # ONNX Runtime raises a class of its own per failure
             why = str(error).strip().partition("\n")[0]
             raise SettingError(f"encoder {manifest.id}: ONNX Runtime cannot load the model: {why}") from error

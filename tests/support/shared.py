@@ -25,14 +25,20 @@ def clothing() -> list[tuple[Path, str]]:
         return [(folder / row["file"], row["label"]) for row in csv.DictReader(file)]
 
 
+def mobilenet_file() -> Path:
+    """The real model, an ONNX file."""
+    model = _SHARED / "models" / "mobilenet_v2_224" / "model.onnx"
+    if not model.exists():
+        missing("../shared/models/mobilenet_v2_224", SHARED_REMEDY)
+    return model
+
+
 def own_encoder(target: Path) -> Path:
     """An encoders directory in `target` with the real model and a manifest for it."""
-    source = _SHARED / "models" / "mobilenet_v2_224"
-    if not (source / "model.onnx").exists():
-        missing("../shared/models/mobilenet_v2_224", SHARED_REMEDY)
     folder = target / "mobilenet"
+    source = mobilenet_file()
     folder.mkdir(parents=True)
-    shutil.copy(source / "model.onnx", folder / "model.onnx")
+    shutil.copy(source, folder / "model.onnx")
     from service.encoder.manifest import model_digest
 
     manifest = {

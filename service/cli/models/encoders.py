@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import track
 
-from service.cli.models import encoder_bench
+from service.cli.models import encoder_add, encoder_bench
 from service.cli.models.encoder_bench import DirOption, registry_of
 from service.cli.output import CommandError, Exit, JsonFlag, console, print_fields, print_json, print_table
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from service.encoder.registry import EncoderRegistry
     from service.settings.model import Settings
 
-encoders = typer.Typer(no_args_is_help=True, help="List and measure encoders, and encode files without a server.")
+encoders = typer.Typer(no_args_is_help=True, help="List, add and measure encoders, and encode files without a server.")
 _BATCH = 8
 
 
@@ -112,5 +112,5 @@ def _facts(manifest: Manifest, default_id: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-for measurement in (encoder_bench.bench, encoder_bench.variants, encoder_bench.calibrate):
-    encoders.command()(measurement)
+for command in (encoder_add.add, encoder_bench.bench, encoder_bench.variants, encoder_bench.calibrate):
+    encoders.command()(command)

@@ -9,29 +9,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numpy as np
-
-from service.encoder.contract import Encoder, picture_vectors
-from service.encoder.drawn.draw import draw_products
-from service.encoder.drawn.samples import FILE_NAME, FOLDER, DrawnSamples
+from service.encoder.drawn.measure import measured
+from service.encoder.drawn.samples import FILE_NAME, FOLDER
 from service.encoder.kinds import load_kind
 from service.encoder.manifest import read_manifest
-from service.encoder.preprocess import to_tensor
 from service.encoder.registry import BUILTIN_FOLDER
-
-FORMS = 200
-_BATCH = 8
-
-
-def measured(encoder: Encoder, forms: int = FORMS) -> DrawnSamples:
-    """The vectors of drawn products. Takes about 20 ms of a core for each picture with the built-in encoder."""
-    drawn = list(draw_products(forms))
-    pictures = [p.catalogue for p in drawn] + [p.photograph for p in drawn]
-    tensors = [to_tensor(p, encoder.manifest.input) for p in pictures]
-    made = [picture_vectors(encoder, tensors[i : i + _BATCH]) for i in range(0, len(tensors), _BATCH)]
-    vectors = np.concatenate(made).astype(np.float32)
-    catalogue, photographs = np.split(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), 2)
-    return DrawnSamples(catalogue, photographs)
 
 
 def main(arguments: list[str]) -> int:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.encoders.retrieval import Vectors
 from service.encoder.alterations import Picture
+from service.encoder.retrieval import Vectors
 
 K = 10
 

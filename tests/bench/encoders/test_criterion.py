@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from bench.encoders import packs
 from bench.encoders.criterion import FIGURES, criterion, losses_against
-from bench.encoders.retrieval import Vectors
 from service.encoder.alterations import Picture
+from service.encoder.retrieval import Vectors
 from tests.bench.encoders.plain_scores import colours
 
 Quality = dict[str, dict[str, float]]

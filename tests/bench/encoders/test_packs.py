@@ -11,8 +11,8 @@ from PIL import Image
 
 from bench.encoders import packs
 from bench.encoders.packs import MATERIALS, QUERIES, Encoded, Pack
-from bench.encoders.retrieval import Vectors
 from service.encoder.alterations import ALTERATIONS, Picture
+from service.encoder.retrieval import Vectors
 from tests.bench.encoders.plain_scores import colours, leave_one_out, nearest_is_own, scores
 from tests.support.needs import missing
 from tests.support.shared import SHARED_REMEDY

@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.encoders.retrieval import class_scores, edited_pictures, found_again
+from bench.encoders.retrieval import edited_pictures
 from service.encoder.alterations import ALTERATIONS
+from service.encoder.retrieval import class_scores, found_again
 from tests.support.needs import missing
 from tests.support.shared import SHARED_REMEDY, clothing
 

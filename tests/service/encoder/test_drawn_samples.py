@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.encoder.drawn.__main__ import measured
+from service.encoder.drawn.measure import measured
 from service.encoder.drawn.samples import DrawnSamples, read_samples
 from service.encoder.execution import Hardware
 from service.encoder.registry import BUILTIN_FOLDER, EncoderRegistry

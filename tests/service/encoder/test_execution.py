@@ -7,7 +7,7 @@ from service.encoder.contract import Encoder
 from service.encoder.execution import Execution, Hardware, load_encoder, thread_counts
 from service.encoder.preprocess import to_tensor
 from service.encoder.registry import EncoderRegistry
-from service.encoder.session import check_provider
+from service.encoder.session import check_provider, check_started
 from service.encoder.variants import Variant, build_variant, measure_variants
 from service.errors import SettingError
 from service.intake.decode import decode
@@ -40,6 +40,13 @@ def test_a_provider_that_is_not_there_stops_the_start_and_names_the_package() ->
     check_provider("cpu")
     with pytest.raises(SettingError, match=r"model_provider: cuda needs onnxruntime-gpu .* available providers: cpu"):
         EncoderRegistry(None, "builtin", Hardware(1, "cuda"))
+
+
+def test_a_session_that_runs_without_its_provider_is_no_session_with_it() -> None:
+    check_started(["CPUExecutionProvider"], "cpu")
+    check_started(["CUDAExecutionProvider", "CPUExecutionProvider"], "cuda")
+    with pytest.raises(SettingError, match="model_provider: cuda does not start on this machine; check its driver"):
+        check_started(["CPUExecutionProvider"], "cuda")
 
 
 def test_variants_are_encoders_of_their_own_whose_gain_and_drift_are_measured(tmp_path: Path) -> None:

@@ -1,0 +1,100 @@
+"""What `afterimage encoders add` found out, as files and on the screen."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from service.cli.output import CommandError, Exit, end_failed, print_json, print_table
+
+if TYPE_CHECKING:
+    from service.encoder.adding.comparison import Comparison
+    from service.encoder.adding.proposal import Proposal
+    from service.encoder.adding.trial import Trial
+    from service.encoder.drawn.samples import DrawnSamples
+    from service.encoder.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class AddedEncoder:
+    """What came of `afterimage encoders add`. folder: where the encoder lies, or would lie. sizes_mb: of the
+    models compared, by id. failures: a line for each picture that cannot be used.
+    samples: vectors of drawn products, or None where nobody asked for them."""
+
+    manifest: Manifest
+    proposal: Proposal
+    trial: Trial
+    folder: Path
+    comparison: Comparison | None = None
+    sizes_mb: Mapping[str, float] = field(default_factory=dict)
+    failures: Sequence[Mapping[str, str]] = ()
+    samples: DrawnSamples | None = None
+
+
+def write_added(found: AddedEncoder, file: Path) -> None:
+    """Writes the encoder, the model first: servers skip a folder without a manifest. Raises CommandError."""
+    from service.encoder.drawn.samples import FILE_NAME
+    from service.encoder.manifest import MANIFEST_NAME
+
+    model = found.folder / found.manifest.model
+    try:
+        found.folder.mkdir(parents=True, exist_ok=True)
+        if found.proposal.content is not None:
+            model.write_bytes(found.proposal.content)
+        elif model.resolve() != file.resolve():
+            shutil.copyfile(file, model)
+        (found.folder / FILE_NAME).unlink(missing_ok=True)  # of another model
+        if found.samples is not None:
+            found.samples.write(found.folder / FILE_NAME)
+        temporary = found.folder / f"{MANIFEST_NAME}.new"
+        temporary.write_text(json.dumps(found.manifest.model_dump(mode="json", exclude_unset=True), indent=2) + "\n")
+        temporary.replace(found.folder / MANIFEST_NAME)
+    except OSError as error:
+        raise CommandError(f"{found.folder}: {error.strerror}", reason="FILE_UNWRITABLE") from None
+
+
+def show_added(found: AddedEncoder, *, written: bool, as_json: bool) -> None:
+    """Prints what was found out, tried and measured."""
+    measured = found.comparison.rows if found.comparison else ()
+    rows = [{**asdict(row), "megabytes": found.sizes_mb[row.encoder_id]} for row in measured]
+    if as_json:
+        print_json({
+            "encoder_id": found.manifest.id, "folder": str(found.folder), "written": written,
+            "manifest": found.manifest.model_dump(mode="json", exclude_unset=True),
+            "guesses": [asdict(g) for g in found.proposal.guesses], "checks": [asdict(c) for c in found.trial.checks],
+            "truth": found.comparison.truth if found.comparison else "", "comparison": rows,
+            "queries": found.comparison.queries if found.comparison else 0, "failures": found.failures,
+        })  # fmt: skip
+        return
+    print_table(["", found.manifest.id, "because"], [[g.what, g.value, g.why] for g in found.proposal.guesses])
+    print()
+    print_table(["check", "state", "detail"], [[c.name, c.state, c.detail] for c in found.trial.checks])
+    if found.comparison:
+        print(f"\n{found.comparison.queries} queries; right is what {found.comparison.truth} say:")
+        columns = ["encoder", "R@1 %", "mAP@10 %", "ms a picture", "numbers", "MB"]
+        print_table(columns, [list(row.values()) for row in rows])
+        print_table(["file", "reason", "message"], [list(f.values()) for f in found.failures], empty="")
+    if written:
+        print(f"Saved to {found.folder}. Servers use it after a restart.")
+    elif found.trial.passed:
+        print("Dry run: nothing was written.")
+
+
+def end_added(found: AddedEncoder, *, as_json: bool) -> None:
+    """Ends the command with the exit code of what went wrong, if anything did."""
+    if not found.trial.passed:
+        said = "; ".join(c.name for c in found.trial.checks if c.state == "failed")
+        end_failed(
+            CommandError(f"checks failed: {said}; nothing was written", reason="ENCODER_UNUSABLE"), as_json=as_json
+        )
+    if found.failures:
+        end_failed(
+            CommandError(
+                f"{len(found.failures)} pictures failed", reason="PICTURES_FAILED", code=Exit.SOME_RECORDS_FAILED
+            ),
+            as_json=as_json,
+        )

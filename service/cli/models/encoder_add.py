@@ -1,0 +1,197 @@
+"""`afterimage encoders add`: makes an encoder of an ONNX file: inspects, tries and measures it, without a server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.progress import track
+
+from service.cli.models.added_encoder import AddedEncoder, end_added, show_added, write_added
+from service.cli.models.encoder_bench import DirOption, registry_of
+from service.cli.models.grouped_pictures import DecodedPictures, find_grouped
+from service.cli.output import CommandError, Exit, JsonFlag, console
+
+if TYPE_CHECKING:
+    from service.encoder.adding.proposal import Proposal, Wishes
+    from service.encoder.contract import Encoder
+    from service.encoder.drawn.samples import DrawnSamples
+    from service.encoder.manifest import Manifest
+    from service.encoder.registry import EncoderRegistry
+    from service.settings.model import Settings
+
+
+def add(
+    file: Annotated[Path, typer.Argument(help="ONNX file.")],
+    encoders_dir: DirOption = None,
+    encoder_id: Annotated[str, typer.Option("--id", help="Encoder id. Default: from the name of the file.")] = "",
+    family: Annotated[
+        str,
+        typer.Option(
+            help="How pictures are prepared: clip, siglip, siglip2, marqo-ecommerce, dinov2, dinov3, mobilenet or "
+            "imagenet. Default: recognised by names in the graph."
+        ),
+    ] = "",
+    output: Annotated[str, typer.Option(help="Output, or any other value of the graph, that is the vector.")] = "",
+    pooling: Annotated[
+        Literal["none", "cls", "mean_tokens", "global_average"] | None,
+        typer.Option(help="How tokens or a map of features become one vector. Default: by the shape."),
+    ] = None,
+    size: Annotated[str, typer.Option(help="Size of the input, as 224 or 256x192 (height x width).")] = "",
+    resize: Annotated[
+        Literal["stretch", "crop", "pad"] | None, typer.Option(help="How a picture is fitted. Default: by the family.")
+    ] = None,
+    version: Annotated[str, typer.Option(help="Version of the model, for people.")] = "1",
+    license_: Annotated[str, typer.Option("--license", help="Licence of the weights, for people.")] = "unknown",
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            help="Measure on these pictures: a folder with a subfolder for each product, or a table with the columns "
+            "file and product_id. Without groups, altered copies are the truth."
+        ),
+    ] = None,
+    against: Annotated[str, typer.Option(help="Encoder to compare with.")] = "builtin",
+    limit: Annotated[int, typer.Option(min=10, help="Maximum number of pictures to use.")] = 500,
+    drawn: Annotated[
+        bool,
+        typer.Option(
+            "--drawn", help="Also encode 800 drawn pictures, by which collections begin: with scores, and with means."
+        ),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Inspect, try and measure, but write nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an encoder of the same folder.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Make an encoder of an ONNX file: find out what it takes and gives, write its manifest, try it on drawn pictures,
+    and measure it against the built-in one.
+
+    Example: afterimage encoders add dinov2-small.onnx --encoders-dir encoders --pictures photos/
+
+    The model is copied to a folder of the encoders directory. Without that directory, or if the file is already in such
+    a folder, the manifest is written beside the file. Nothing is written if a check fails (exit code 1).
+
+    Look first, with other guesses: afterimage encoders add model.onnx --id shoes --family clip --pooling cls --dry-run
+    """
+    from service.encoder.adding.proposal import Wishes
+    from service.intake.decode import prepare_opencv
+
+    prepare_opencv()
+    settings, registry = registry_of(encoders_dir)
+    wishes = Wishes(
+        encoder_id, _known_family(family), output, pooling or "", _size_of(size), resize or "", version, license_
+    )
+    proposal = _proposal(file, wishes)
+    folder = _target(file, proposal.manifest.id, settings)
+    _check_free(folder, proposal.manifest.id, registry, force=force)
+    other, chosen = registry.manifest(against), find_grouped(pictures, limit) if pictures is not None else []
+    source = proposal.content if proposal.content is not None else file.parent
+    found = _tried(source, proposal, folder, settings, quiet=json)
+    if found.trial.passed and pictures is not None:
+        encoders = [_loaded(source, found.manifest, settings), registry.session_with(other, settings.cores)]
+        found = _measured(found, encoders, DecodedPictures(settings, chosen), quiet=json)
+        sizes = {found.manifest.id: _megabytes(source, found.manifest)}
+        found = replace(found, sizes_mb=sizes | {other.id: _megabytes(registry.folder(other), other)})
+    if found.trial.passed and drawn and not dry_run:
+        found = replace(found, samples=_drawn_samples(_loaded(source, found.manifest, settings), quiet=json))
+    written = found.trial.passed and not dry_run
+    if written:
+        write_added(found, file)
+    show_added(found, written=written, as_json=json)
+    end_added(found, as_json=json)
+
+
+def _known_family(name: str) -> str:
+    from service.encoder.adding.families import FAMILIES
+
+    if name and name not in FAMILIES:
+        raise CommandError(f"--family must be one of {', '.join(sorted(FAMILIES))}", code=Exit.USAGE)
+    return name
+
+
+def _size_of(text: str) -> tuple[int, int] | None:
+    if not text:
+        return None
+    found = re.fullmatch(r"(\d{1,4})(?:x(\d{1,4}))?", text)
+    if found is None:
+        raise CommandError("--size must be a number of pixels, or height x width: 224, 256x192", code=Exit.USAGE)
+    height = int(found[1])
+    return height, int(found[2] or height)
+
+
+def _proposal(file: Path, wishes: Wishes) -> Proposal:
+    from service.encoder.adding.graph import UnusableGraph
+    from service.encoder.adding.proposal import propose
+
+    try:
+        return propose(file, wishes)
+    except UnusableGraph as error:
+        raise CommandError(str(error), reason="MODEL_UNUSABLE") from None
+
+
+def _target(file: Path, encoder_id: str, settings: Settings) -> Path:
+    directory = settings.encoders_dir
+    if directory is None or file.resolve().parent.parent == directory.resolve():
+        return file.parent
+    return directory / encoder_id
+
+
+def _check_free(folder: Path, encoder_id: str, registry: EncoderRegistry, *, force: bool) -> None:
+    from service.encoder.manifest import MANIFEST_NAME
+
+    other = next((m for m in registry.manifests() if m.id == encoder_id), None)
+    if other is not None and registry.folder(other).resolve() != folder.resolve():
+        raise CommandError(
+            f"{registry.folder(other)} has an encoder {encoder_id!r}; pass --id", reason="ENCODER_EXISTS"
+        )
+    if (folder / MANIFEST_NAME).exists() and not force:
+        raise CommandError(f"{folder / MANIFEST_NAME} exists; pass --force to replace it", reason="ENCODER_EXISTS")
+
+
+def _tried(source: Path | bytes, proposal: Proposal, folder: Path, settings: Settings, *, quiet: bool) -> AddedEncoder:
+    from service.encoder.adding.trial import try_encoder
+
+    trial = try_encoder(_loaded(source, proposal.manifest, settings), _tracked("Trying", quiet=quiet))
+    manifest = proposal.manifest
+    if trial.score is not None:
+        manifest = manifest.model_copy(update={"score": trial.score})
+    return AddedEncoder(manifest, proposal, trial, folder)
+
+
+def _loaded(source: Path | bytes, manifest: Manifest, settings: Settings) -> Encoder:
+    from service.encoder.kinds import load_kind
+
+    return load_kind(source, manifest, settings.cores, settings.model_provider)
+
+
+def _measured(
+    found: AddedEncoder, encoders: Sequence[Encoder], pictures: DecodedPictures, *, quiet: bool
+) -> AddedEncoder:
+    from service.encoder.adding.comparison import compare, truth_of
+
+    shown = track(pictures, "Measuring", console=console(stderr=True), transient=True, disable=quiet)
+    try:
+        comparison = compare(encoders, shown, truth_of(p.group for p in pictures.pictures))
+    except ValueError as error:
+        raise CommandError(f"--pictures: {error}", code=Exit.USAGE) from None
+    manifest = found.manifest.model_copy(update={"score": comparison.score or found.manifest.score})
+    return replace(found, manifest=manifest, comparison=comparison, failures=pictures.failures)
+
+
+def _megabytes(source: Path | bytes, manifest: Manifest) -> float:
+    size = len(source) if isinstance(source, bytes) else (source / manifest.model).stat().st_size
+    return round(size / 1e6, 1)
+
+
+def _drawn_samples(encoder: Encoder, *, quiet: bool) -> DrawnSamples:
+    from service.encoder.drawn.measure import measured
+
+    return measured(encoder, progress=_tracked("Drawing", quiet=quiet))
+
+
+def _tracked(title: str, *, quiet: bool) -> Any:
+    return partial(track, description=title, console=console(stderr=True), transient=True, disable=quiet)
