@@ -75,8 +75,10 @@ def test_a_search_over_http_finds_what_the_client_finds(
 ) -> None:
     web = http("POST", "collections/shoes:search", {**QUERY, **body})
     found = client.search("shoes", Term(record_id="1"), k=6, **options)
-    assert shown(web) == [(h.record_id, pytest.approx(h.distance, abs=1e-6)) for h in every_hit(found)]
-    assert shown(web)
+    hits = every_hit(found)
+    assert [name for name, _ in shown(web)] == [h.record_id for h in hits]
+    assert [distance for _, distance in shown(web)] == pytest.approx([h.distance for h in hits], abs=1e-6)
+    assert hits
     for hit, same in zip(web["hits"], found.hits, strict=True):
         assert hit["boosts"] == pytest.approx(same.boosts, abs=1e-6)
     assert [p["recordId"] for p in web["passedOver"]] == [p.record_id for p in found.passed_over]
@@ -129,7 +131,7 @@ def test_pairs_are_judged_listed_and_left_out_of_groups(http: Call, client: Clie
     assert {listed["recordId"], listed["otherRecordId"]} == set(pair)
     assert [p.verdict for p in client.judged_pairs("shoes")] == ["different"]
     assert not any(set(pair) <= group for group in groups())
-    client.judge_pairs("shoes", [PairJudgement(*pair, "none")])
+    client.judge_pairs("shoes", [PairJudgement(pair[0], pair[1], "none")])
     assert http("GET", "collections/shoes/judged-pairs")["pairs"] == []
 
 

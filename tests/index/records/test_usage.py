@@ -72,8 +72,8 @@ class Shop:
     def judge(self) -> None:
         there = sorted(self.collection.get(NAMES))
         if len(there) > 1:
-            pair = self.chance.sample(there, 2)
-            self.collection.judged_pairs.judge([Judgement(*pair, self.chance.choice([*Verdict, None]))])
+            one, other = self.chance.sample(there, 2)
+            self.collection.judged_pairs.judge([Judgement(one, other, self.chance.choice([*Verdict, None]))])
 
     def save(self) -> None:
         name = self.chance.choice(["similar", "other"])

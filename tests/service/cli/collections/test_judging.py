@@ -56,9 +56,9 @@ def test_feedback_is_given_shown_and_cleared(shell: Shell, client: Client, tmp_p
     assert shell.json("feedback", "show", "shop")["contrast"]["count"] == 1
     picture = ("--picture", str(tmp_path / "3.png"))
     assert "Added." in shell.run("feedback", "add", "shop", *picture, "--like", "1")
-    found = client.search("shop", Term(record_id="0"), with_search_id=True).search_id
-    assert "Added." in shell.run("feedback", "add", "shop", "--search-id", found, "--like", "2")
-    for wrong in (("0", *picture), (), ("--search-id", found, *picture)):
+    search_id = client.search("shop", Term(record_id="0"), with_search_id=True).search_id
+    assert "Added." in shell.run("feedback", "add", "shop", "--search-id", search_id, "--like", "2")
+    for wrong in (("0", *picture), (), ("--search-id", search_id, *picture)):
         shell.run("feedback", "add", "shop", *wrong, "--like", "1", code=2)
     assert shell.json("feedback", "show", "shop")["liked"]["count"] == 3
     assert "colour" in shell.run("feedback", "show", "shop")
