@@ -255,6 +255,10 @@ bench-keyed-calls: $(STAMP) ## Measure what a saved search and an idempotency ke
 bench-inversion: torch ## Measure what can be read out of vectors, signatures and maps; JSON and pictures (a quarter of an hour)
 	@$(BIN)/python -m bench.inversion
 
+.PHONY: bench-pushes
+bench-pushes: $(STAMP) ## Measure what a pushed item costs beside a plain insert; writes JSON
+	@$(BIN)/python -m bench.pushes
+
 encoder-examples: $(STAMP) ## Draw example searches of the built-in encoder, for docs/encoder.md
 	@$(BIN)/python -m bench.encoders.examples
 

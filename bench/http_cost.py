@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import re
 import statistics
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,20 @@ import numpy as np
 import psutil
 
 from afterimage.client import Client, NewRecord, Term
+from bench.call_costs import http_address, processor_s
 from bench.environment import write_result
 from examples.catalogue.generate import draw_query
 from examples.demo import demo_key, running_server
 
-ROUNDS, CALLS, RECORDS, DIMENSION = 5, 60, 2000, 384
+ROUNDS, CALLS, RECORDS = 5, 60, 2000
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is searched for. `vector`: float32, little-endian."""
+
+    picture: bytes
+    vector: bytes
 
 
 class Http:
@@ -45,16 +54,11 @@ def measured(server: psutil.Process, ways: dict[str, Callable[[], object]]) -> d
     for _ in range(ROUNDS):
         for name, call in ways.items():
             call()
-            before = _seconds(server)
+            before = processor_s(server)
             for _ in range(CALLS):
                 call()
-            found[name].append((_seconds(server) - before) * 1000 / CALLS)
+            found[name].append((processor_s(server) - before) * 1000 / CALLS)
     return {name: round(statistics.median(values), 2) for name, values in found.items()}
-
-
-def _seconds(server: psutil.Process) -> float:
-    times = [process.cpu_times() for process in (server, *server.children(recursive=True))]
-    return sum(t.user + t.system for t in times)
 
 
 def main() -> None:
@@ -64,26 +68,26 @@ def main() -> None:
         folder = Path(name)
         with running_server(folder, "127.0.0.1:0", "127.0.0.1:0") as (target, process):
             key = demo_key(folder)
-            port = re.search(r'"http": "([^"]+)"', (folder / "server.log").read_text())
-            assert port is not None
             with Client(target, key) as client:
-                client.create_collection("cost")
+                dimension = client.create_collection("cost").dimension
                 for start in range(0, RECORDS, 100):
-                    vectors = chosen.standard_normal((100, DIMENSION)).astype("<f4")
+                    vectors = chosen.standard_normal((100, dimension)).astype("<f4")
                     attributes: dict[str, Any] = {"color": "red", "price": 9.5, "new": True, "tags": ["a", "b"]}
                     records = [
                         NewRecord(f"r{start + number}", vector=vector.tobytes(), attributes=attributes)
                         for number, vector in enumerate(vectors)
                     ]
                     client.insert("cost", records)
-                picture = draw_query(1, folder).read_bytes()
-                results = _compared(picture, client, Http(port[1], key), psutil.Process(process.pid))
+                vector = chosen.standard_normal(dimension).astype("<f4").tobytes()
+                query = Query(draw_query(1, folder).read_bytes(), vector)
+                http_ = Http(http_address(folder / "server.log"), key)
+                results = _compared(query, client, http_, psutil.Process(process.pid))
     print(json.dumps(results, indent=2))
     print(write_result("http", results))
 
 
-def _compared(picture: bytes, client: Client, http_: Http, server: psutil.Process) -> dict[str, Any]:
-    vector = np.random.default_rng(2).standard_normal(DIMENSION).astype("<f4").tobytes()
+def _compared(query: Query, client: Client, http_: Http, server: psutil.Process) -> dict[str, Any]:
+    vector, picture = query.vector, query.picture
     by_vector = json.dumps({"query": [{"vector": base64.b64encode(vector).decode()}], "k": 10}).encode()
     by_picture = json.dumps({"query": [{"image": base64.b64encode(picture).decode()}], "k": 10}).encode()
     vectors = measured(server, {

@@ -28,7 +28,6 @@ from service.cli.collections.pictures import plan_insert
 
 ROUNDS = 3
 VECTORS = 20_000
-DIMENSION = 384
 
 
 def per_second(count: int, work: Callable[[], object]) -> float:
@@ -59,9 +58,9 @@ def one_round(client: Client, number: int, pictures: list[bytes]) -> dict[str, A
     """Every measurement once, in collections of this round."""
     with_pictures, with_vectors = f"pictures-{number}", f"vectors-{number}"
     client.create_collection(with_pictures)
-    client.create_collection(with_vectors)
+    dimension = client.create_collection(with_vectors).dimension
     records = [NewRecord(str(i), image=p) for i, p in enumerate(pictures)]
-    vectors = np.random.default_rng(number).standard_normal((VECTORS, DIMENSION)).astype("<f4")
+    vectors = np.random.default_rng(number).standard_normal((VECTORS, dimension)).astype("<f4")
     bulk = (NewRecord(str(i), vector=v.tobytes(), attributes={"n": float(i % 100)}) for i, v in enumerate(vectors))
     result: dict[str, Any] = {
         "insert_pictures_per_second": per_second(

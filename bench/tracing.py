@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from afterimage.client import Client, NewRecord, Term
+from bench.call_costs import processor_s
 from bench.environment import write_result
 from examples.catalogue.generate import draw_query
 from service.tracing.allowed import AllowList, Attribute, Stage
@@ -31,7 +32,7 @@ from service.tracing.spans import NO_TRACER, stage
 from tests.support.collector import Collector, running_collector
 from tests.support.servers.server import start_server
 
-RECORDS, dimension = 2000, 384
+RECORDS = 2000
 WAYS = {"off": None, "off again": None, "0 %": 0.0, "1 %": 0.01, "100 %": 1.0}
 
 
@@ -62,27 +63,14 @@ class Measured:
 
     def measure(self, name: str, times: int) -> None:
         """Makes a call some times, and notes the processor time of one, in milliseconds; decoders count too."""
-        before = self._seconds()
+        before = processor_s(self._process)
         for _ in range(times):
             self.calls[name]()
-        self.costs_ms.setdefault(name, []).append((self._seconds() - before) * 1000 / times)
+        self.costs_ms.setdefault(name, []).append((processor_s(self._process) - before) * 1000 / times)
 
     def stop(self) -> None:
         self._client.close()
         self._server.stop()
-
-    def _seconds(self) -> float:
-        """Processor time of all threads of the server and its decoders, by the scheduler, in nanoseconds exact."""
-        pids = [p.pid for p in (self._process, *self._process.children(recursive=True))]
-        return sum(_scheduled_ns(pid) for pid in pids) / 1e9
-
-
-def _scheduled_ns(pid: int) -> int:
-    found = 0
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(OSError):  # it has ended
-            found += int((thread / "schedstat").read_text().split()[0])
-    return found
 
 
 @contextlib.contextmanager

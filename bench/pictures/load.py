@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import subprocess
 import threading
 import time
@@ -18,6 +17,7 @@ import psutil
 
 from afterimage.client import AfterimageError, RetryPolicy
 from afterimage.client.aio import AsyncClient
+from bench.call_costs import http_address
 from examples.demo import demo_key, running_server
 
 COLLECTION = "searched"
@@ -42,10 +42,8 @@ def server_with(folder: Path, settings: dict[str, str]) -> Iterator[Running]:
     os.environ.update(settings)
     try:
         with running_server(folder, "127.0.0.1:0", "127.0.0.1:0") as (address, process):
-            log = (folder / "server.log").read_text()
-            http = re.search(r'"http": ?"([^"]+)"', log)
-            assert http is not None
-            yield Running(process, address, f"http://{http[1]}/metrics", demo_key(folder))
+            http = http_address(folder / "server.log")
+            yield Running(process, address, f"http://{http}/metrics", demo_key(folder))
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
