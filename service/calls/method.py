@@ -11,7 +11,8 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from service.calls.audit_rules import AuditRule, Reads
+from service.calls.auditing.reads import Reads
+from service.calls.auditing.rule import AuditRule
 from service.tenancy.apikeys import Scope
 
 

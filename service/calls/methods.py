@@ -26,7 +26,8 @@ from afterimage.v1 import (
     training_service_pb2,
     worker_service_pb2,
 )
-from service.calls import audit_rules as audit
+from service.calls.auditing import reads
+from service.calls.auditing import rules as audit
 from service.calls.method import Caller, Deadline, Effect, Method, Row, by_path, methods_of
 from service.tenancy.apikeys import Scope
 
@@ -48,28 +49,28 @@ METHODS: Mapping[str, Method] = by_path(
         record_service_pb2,
         Row("InsertRecords", Scope.INSERT, _IDEMPOTENT),
         Row("ImportRecords", Scope.INSERT, _IDEMPOTENT, _OPEN),
-        Row("GetRecords", Scope.SEARCH, audit=audit.LIST_VECTORS, reads=audit.read_collection),
-        Row("ListRecords", Scope.SEARCH, audit=audit.LIST_VECTORS, reads=audit.read_filtered),
-        Row("SampleRecords", Scope.SEARCH, audit=audit.LIST_VECTORS, reads=audit.read_filtered),
+        Row("GetRecords", Scope.SEARCH, audit=audit.LIST_VECTORS, reads=reads.read_collection),
+        Row("ListRecords", Scope.SEARCH, audit=audit.LIST_VECTORS, reads=reads.read_filtered),
+        Row("SampleRecords", Scope.SEARCH, audit=audit.LIST_VECTORS, reads=reads.read_filtered),
         Row("UpdateRecords", Scope.INSERT, _IDEMPOTENT),
         Row("DeleteRecords", Scope.DELETE, _IDEMPOTENT, audit=audit.DELETE_RECORDS),
-        Row("CountRecords", Scope.SEARCH, reads=audit.read_filtered),
+        Row("CountRecords", Scope.SEARCH, reads=reads.read_filtered),
     ),
     methods_of(
         search_service_pb2,
-        Row("Search", Scope.SEARCH, audit=audit.SEARCH_VECTORS, reads=audit.read_filtered),
-        Row("BatchSearch", Scope.SEARCH, audit=audit.BATCH_SEARCH_VECTORS, reads=audit.read_batch),
-        Row("CompareSearches", Scope.SEARCH, reads=audit.read_two),
-        Row("FindDuplicates", Scope.SEARCH, deadline=_OPEN, reads=audit.read_filtered),
+        Row("Search", Scope.SEARCH, audit=audit.SEARCH_VECTORS, reads=reads.read_filtered),
+        Row("BatchSearch", Scope.SEARCH, audit=audit.BATCH_SEARCH_VECTORS, reads=reads.read_batch),
+        Row("CompareSearches", Scope.SEARCH, reads=reads.read_two),
+        Row("FindDuplicates", Scope.SEARCH, deadline=_OPEN, reads=reads.read_filtered),
         Row("Encode", Scope.EXPORT, audit=audit.ENCODE_VECTORS),
-        Row("Classify", Scope.SEARCH, reads=audit.read_filtered),
+        Row("Classify", Scope.SEARCH, reads=reads.read_filtered),
         Row("Rank", Scope.SEARCH),
         Row("JudgePairs", Scope.INSERT, _IDEMPOTENT, audit=audit.JUDGE_PAIRS),
-        Row("ListJudgedPairs", Scope.SEARCH, reads=audit.read_collection),
+        Row("ListJudgedPairs", Scope.SEARCH, reads=reads.read_collection),
         Row("AddFeedback", Scope.SEARCH, _NOT_IDEMPOTENT),
         Row("GetFeedback", Scope.ADMIN),
         Row("ClearFeedback", Scope.DELETE, _IDEMPOTENT, audit=audit.CLEAR_FEEDBACK),
-        Row("ProjectRecords", Scope.SEARCH, reads=audit.read_filtered),
+        Row("ProjectRecords", Scope.SEARCH, reads=reads.read_filtered),
     ),
     methods_of(
         saved_search_service_pb2,

@@ -10,7 +10,7 @@ from service.audit.chain import Details
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Intent, KeysUsedUp, KeyTaken, Recorder
 from service.audit.tally import Tallies
-from service.calls.audit_rules import read_details
+from service.calls.auditing.reads import read_details
 from service.calls.method import Method
 from service.calls.repetition.keyed_call import KeyedCall, used_up
 from service.engine.faults import translated_errors

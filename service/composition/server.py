@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-
-import structlog
-from aiohttp.web import Request
+from collections.abc import Callable
 
 from index import CollectionCache, DataDirectory, LocalVectorIndexes, Usage
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
 from service.audit.tally import Tallies
-from service.calls.admission import CallAdmission, Credentials, Refusals
-from service.calls.gate import Gate
 from service.calls.handlers import bind
-from service.calls.interceptor import CallPipeline, Deadlines, Interceptor
-from service.calls.limits.blocklist import Blocklist
-from service.calls.limits.call_limiter import CallLimiter
-from service.calls.limits.failures import AuthenticationFailures
-from service.calls.limits.keyless import KeylessCalls
+from service.calls.interceptor import Interceptor
 from service.calls.methods import METHODS
 from service.calls.recording import CallRecording
 from service.composition.data_directory import node_name, version
+from service.composition.http_port import HttpParts, pages_of
 from service.composition.parts import (
     admission_of,
-    call_limits_of,
     certificates_of,
-    connection_limits_of,
     decoders_of,
     encoders_of,
-    entry_of,
     feed_fetcher,
     fetch_counter,
     object_store_of,
@@ -37,6 +26,7 @@ from service.composition.parts import (
     tracer_of,
     transport_of,
 )
+from service.composition.surroundings import surroundings_of
 from service.config import process_environment
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
@@ -60,11 +50,9 @@ from service.objects.links import Links
 from service.objects.sealed import SealedObjects
 from service.outcomes import StateParts, States
 from service.rpc.server import RpcServer
-from service.rpc.transport.connections import close_connection
 from service.runtime.access_log import AccessLog
 from service.runtime.process import decoder_environment
 from service.runtime.protections import protections
-from service.runtime.source_filter import Network, drop_sources
 from service.settings.model import Settings
 from service.sync.feed_input.fetching import FeedFetcher
 from service.sync.ledgers import Ledgers
@@ -78,19 +66,11 @@ from service.training.own import OwnModels
 from service.training.own_training import OwnTraining
 from service.training.stores import TrainingStores
 from service.training.training_job import TrainerParts
-from service.web.api.callers import Callers
-from service.web.api.door import ApiDoor
-from service.web.connections import Connections
-from service.web.console.pages import ConsolePages
-from service.web.embeddings.calls import call_finder
 from service.web.http import HttpPlace, HttpServer, Pages
 from service.web.metrics_access import MetricsAccess
-from service.web.open_pages import Page, Vitals
-from service.web.pictures import LinkLimits, PicturePage
-from service.web.push_webhook import PUSH_PATH, PushParts, PushWebhook
-from service.web.ximilar.door import XIMILAR_ROOT, XimilarDoor
+from service.web.open_pages import Vitals
+from service.web.push_webhook import PushParts
 
-_LOG = structlog.get_logger(__name__)
 _LINKS, _REDIS_NAMES = "picture links", "names in redis"
 
 
@@ -114,53 +94,21 @@ def engine_of(
     return Engine(spaces, encoders, pictures, sources, workers, metrics, allowances, picture_storage)
 
 
-def _keyless(metrics: Metrics, settings: Settings) -> tuple[KeylessCalls, Connections]:
-    """Returns what counts calls without a key, and the connections of the HTTP port, which it closes."""
-
-    def close(peer: str) -> None:
-        if connections.close_peer(peer) or close_connection(peer):
-            metrics.connections_closed.inc()
-
-    def block(networks: Collection[Network]) -> None:
-        metrics.blocked_addresses.set(len(networks))
-        sockets = drop_sources(networks)
-        _LOG.info("ignoring addresses without a key", addresses=len(networks), sockets=sockets)
-
-    blocklist = Blocklist(block, settings.keyless_block_s, settings.http_proxies)
-    keyless = KeylessCalls(close, refused=blocklist.note)
-    connections = Connections(connection_limits_of(settings, keyless), metrics)
-    return keyless, connections
-
-
 def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis | None) -> Lifecycle:
-    metrics, gate = Metrics(), Gate()
+    """A server, not yet started. `redis`: the embedded one; None: that of the settings is used."""
+    metrics, data = Metrics(), DataDirectory(settings.data_dir)
     coordinator = Coordinator(redis.url if redis else settings.redis_url)
     allowances = Allowances(registry.limits, coordinator.rates, metrics)
-    stores = TrainingStores(DataDirectory(settings.data_dir), registry)
+    surroundings = surroundings_of(settings, registry, allowances, metrics)
+    stores = TrainingStores(data, registry)
     engine = engine_of(settings, registry, metrics, allowances, stores.usage)
     tracer = tracer_of(settings, metrics, engine.encoders)
-    audit = AuditLogs(DataDirectory(settings.data_dir), registry)
-    ledgers = Ledgers(DataDirectory(settings.data_dir), registry, settings.feeds_dir, settings.max_image_bytes)
+    audit, ledgers = AuditLogs(data, registry), Ledgers(data, registry, settings.feeds_dir, settings.max_image_bytes)
     recorder = Recorder(audit, States(StateParts(engine, ledgers, stores, registry.access)).look)
     metrics.changes_in_progress.set_function(lambda: recorder.in_progress)
-    secret = settings.worker_secret.get_secret_value() if settings.worker_secret else ""
-    failures, limiter = (
-        AuthenticationFailures(settings.max_failed_auths_per_s),
-        CallLimiter(call_limits_of(settings), metrics),
-    )
-    tallies = Tallies(audit, recorder)
-    credentials = Credentials(registry.api_keys, settings.region, secret)
-    keyless, connections = _keyless(metrics, settings)
-    admission = CallAdmission(credentials, allowances, Refusals(failures, keyless, metrics), gate)
-    deadlines = Deadlines(settings.default_deadline_s, settings.max_deadline_s)
-    recording = CallRecording(audit, recorder, tallies)
-    access_log = AccessLog()
-    pipeline = CallPipeline(gate, admission, limiter, deadlines, recording, tracer=tracer, access_log=access_log)
+    tallies, access_log = Tallies(audit, recorder), AccessLog()
     sync = _sync_of(settings, registry, ledgers, engine, coordinator, audit, tracer)
-    training, place = (
-        _training(stores, engine, audit, recorder.owner),
-        HttpPlace(secure=settings.http_secure),
-    )
+    training, place = _training(stores, engine, audit, recorder.owner), HttpPlace(secure=settings.http_secure)
     download_links = DownloadLinks(
         Links(registry.secret(_LINKS)), registry.api_keys, engine.workers,
         {"picture": engine.kept_picture, "example": training.picture},
@@ -174,52 +122,30 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
         registry.read_audit, stores, registry.region,
     )  # fmt: skip
     dependencies = Dependencies(
-        engine,
-        sync.calls,
-        sync.remote_workers,
-        audit,
-        registry.read_audit,
-        registry.access,
-        erasing,
-        download_links,
-        training,
-        reports,
-    )
-    certificates = certificates_of(settings)
-    transport, of_http = transport_of(settings, certificates), certificates if settings.http_secure else None
+        engine, sync.calls, sync.remote_workers, audit, registry.read_audit, registry.access, erasing, download_links,
+        training, reports,
+    )  # fmt: skip
+    certificates, gate = certificates_of(settings), surroundings.gate
+    transport, health = transport_of(settings, certificates), Health(gate)
     handlers = bind(METHODS, handlers_of(dependencies, version(), transport.max_message_bytes))
-    interceptor, health = Interceptor(pipeline, handlers), Health(gate)
-    rpc = RpcServer(transport, interceptor, keyless)
-    entry = entry_of(settings, of_http)
-    api, callers = ApiDoor(interceptor, keyless, entry, call_finder()), Callers(entry)
-    pictures = PicturePage(download_links.open, LinkLimits(limiter, keyless, callers.peer))
-    reading: dict[str, Page] = {"/pictures/{token}": pictures.get}
-    doors: dict[str, Page] = {}
-    push_parts = PushParts(sync.calls.signed_pushes, admission, recorder, gate)
-    doors[PUSH_PATH] = PushWebhook(push_parts, LinkLimits(limiter, keyless, callers.peer)).handle
-    if settings.ximilar_door:
-        doors[XIMILAR_ROOT] = XimilarDoor(interceptor, keyless, entry).handle
-
-    def admits(request: Request) -> bool:
-        return keyless.admit(callers.peer(request))
-
-    if settings.console_on:
-        reading |= ConsolePages(callers, admits, settings.console_picture_origins).pages()
-    access = MetricsAccess(settings.metrics_token_file, closed=not settings.http_metrics_open)
-    pages = Pages(reading, doors, api.handle, not settings.metrics, access, admits, connections, of_http)
+    recording = CallRecording(audit, recorder, tallies)
+    interceptor = Interceptor(surroundings.pipeline(recording, tracer, access_log), handlers)
+    rpc = RpcServer(transport, interceptor, surroundings.keyless)
+    pushes = PushParts(sync.calls.signed_pushes, surroundings.admission, recorder, gate)
+    pages = pages_of(settings, HttpParts(interceptor, surroundings, pushes, download_links), certificates)
     vitals = Vitals(
         metrics, health.readiness, lambda: refresh_gauges(engine, metrics), lambda: metrics_of_collections(engine)
     )
-    http = HttpServer(vitals, place, pages)
     monitoring = HttpServer(vitals, HttpPlace(), Pages(access=MetricsAccess(settings.metrics_token_file)))
     maintained = MaintainedParts(
         settings.data_dir, settings.min_free_disk_bytes, engine, registry, audit, recorder, tallies, finishing, health,
-        limiter, metrics, redis, coordinator, sync, training,
+        surroundings.limiter, metrics, redis, coordinator, sync, training,
     )  # fmt: skip
     return Lifecycle(
         ServerParts(
-            settings, version(), engine, audit, recorder, tallies, gate, health, metrics, rpc, http, monitoring,
-            certificates, redis, coordinator, sync, training, maintained, tracer, access_log,
+            settings, version(), engine, audit, recorder, tallies, gate, health, metrics, rpc,
+            HttpServer(vitals, place, pages), monitoring, certificates, redis, coordinator, sync, training, maintained,
+            tracer, access_log,
         )
     )  # fmt: skip
 
