@@ -61,7 +61,7 @@ def build_files(weights: Weights, precision: Precision = PRECISION) -> dict[str,
             "score": SCORE.model_dump(),
         }
     )
-    text = json.dumps(manifest.model_dump(), indent=2) + "\n"
+    text = json.dumps(manifest.model_dump(exclude={"text"}), indent=2) + "\n"
     return {MODEL_NAME: model, MANIFEST_NAME: text.encode()}
 
 

@@ -127,7 +127,7 @@ def test_features_on_one_scale_have_length_one_and_none_is_louder() -> None:
 @pytest.mark.long  # a minute alone on two cores, more beside others
 def test_fitting_twice_gives_the_same_projections() -> None:
     amounts = Amounts(objects=300, scenes=0, copies=20, shop=20, colour=16, instance=32)
-    codebook = fit_codebook(pictures=30, codes=8)
+    codebook = fit_codebook(pictures=30)
     once, again = (fit_projections(amounts, codebook) for _ in range(2))
     for one, other in ((once.colour, again.colour), (once.instance, again.instance)):
         assert np.array_equal(one.matrix, other.matrix)
