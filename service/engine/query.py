@@ -67,12 +67,16 @@ async def encode_query(
 
 
 def weighed(
-    engine: Engine, collection: Collection, query: Vector, requested: Mapping[str, float]
+    engine: Engine, collection: Collection, query: Vector, requested: Mapping[str, float], *, of_pictures: bool
 ) -> tuple[Encoded, Emphasis]:
     """Returns the query under the weights of the request, or else of the collection, and these weights. Raises
-    ServiceError (ARGUMENT_INVALID)."""
-    blocks = engine.blocks_of(collection)
-    emphasis = without_absent_blocks(engine.emphasis_of(collection, requested), query, blocks, requested)
+    ServiceError (ARGUMENT_INVALID).
+
+    of_pictures: whether the query is made of vectors like those of records. Their zeros count.
+    """
+    blocks, emphasis = engine.blocks_of(collection), engine.emphasis_of(collection, requested)
+    if not of_pictures:
+        emphasis = without_absent_blocks(emphasis, query, blocks, requested)
     return emphasised(query, blocks, emphasis.weights), emphasis
 
 

@@ -140,8 +140,9 @@ class SearchHandlers(JudgementHandlers):
         collection = await self._engine.collection(caller, request.collection)
         terms = opened(collection, terms)
         asked = await encode_query(self._engine, caller, collection, terms, {})
-        query, emphasis = weighed(self._engine, collection, asked.vector, {})
-        by_distance = emphasis.by_distance or orders_by_distance(terms)
+        unlike = orders_by_distance(terms)
+        query, emphasis = weighed(self._engine, collection, asked.vector, {}, of_pictures=not unlike)
+        by_distance = emphasis.by_distance or unlike
         calibration = self._engine.calibration_of(collection)
         answer = await self._answer(
             collection,
@@ -197,7 +198,8 @@ class SearchHandlers(JudgementHandlers):
         terms = opened(collection, terms)
         asked = await encode_query(self._engine, caller, collection, terms, {})
         refined = await moved(self._engine, collection, asked.vector, judged)
-        query, emphasis = weighed(self._engine, collection, refined, dict(request.emphasis))
+        of_pictures = not orders_by_distance(terms)
+        query, emphasis = weighed(self._engine, collection, refined, dict(request.emphasis), of_pictures=of_pictures)
         encoded_s = watch.seconds()
         calibration, spec = self._engine.calibration_of(collection), collection.spec
         max_bytes = self._responses.most_bytes * (_READ_FOR_FIELDS if request.fields else 1)
