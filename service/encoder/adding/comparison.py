@@ -118,9 +118,10 @@ def _measured(encoder: Encoder, found: _Collected, labels: NDArray[np.str_], tru
     else:
         own = np.arange(len(originals)).astype(str)  # each picture has copies of its own, whatever group it is of
         scores = shop_scores(np.concatenate(found.copies), originals, np.repeat(own, len(ALTERATIONS)), own)
+    made = encoder.manifest.output
     return Measured(
         encoder.manifest.id, round(scores["R@1"], 1), round(scores["mAP@10"], 1), round(_least_ms(encoder), 1),
-        encoder.manifest.output.dimension,
+        made.dimension,
     )  # fmt: skip
 
 

@@ -106,7 +106,8 @@ def cut_graph(path: Path, facts: GraphFacts, outputs: tuple[str, ...]) -> bytes:
     missing = [name for name in outputs if name not in made]
     if missing:
         raise UnusableGraph(f"the graph has no value {missing[0]!r}; its outputs are {', '.join(facts.outputs)}")
-    model.graph.value_info.extend(onnx.ValueInfoProto(name=name) for name in outputs if name not in known)
+    described = model.graph.value_info
+    described.extend(onnx.ValueInfoProto(name=name) for name in outputs if name not in known)
     try:
         part = Extractor(model).extract_model([facts.picture.name], list(outputs))
         content: bytes = part.SerializeToString()
@@ -242,5 +243,5 @@ def _names(graph: Any) -> str:
 
 
 def _shape_text(value: Any) -> str:
-    dims = value.type.tensor_type.shape.dim
-    return f"[{', '.join(d.dim_param or str(d.dim_value or '?') for d in dims)}]"
+    tensor = value.type.tensor_type
+    return f"[{', '.join(d.dim_param or str(d.dim_value or '?') for d in tensor.shape.dim)}]"

@@ -122,7 +122,8 @@ def _found(catalogue: Vectors, photographs: Vectors) -> TrialCheck:
 
 
 def _tolerance(encoder: Encoder) -> float:
-    return _SAME_HALF if encoder.manifest.input.dtype == "float16" else _SAME
+    taken = encoder.manifest.input
+    return _SAME_HALF if taken.dtype == "float16" else _SAME
 
 
 def _furthest(first: Vectors, second: Vectors) -> float:

@@ -13,7 +13,7 @@ import service
 from service.errors import Reason, ServiceError
 from service.objects.links import Linked, Links
 from service.runtime.clock import SYSTEM_CLOCK, ForwardClock, Interval, now_ms
-from service.tenancy import access, database, keyring, stored_keys
+from service.tenancy import access, keyring, stored_keys
 from service.tenancy.access import WantedAccess
 from service.tenancy.apikeys import Scope
 from service.tenancy.masterkey import MasterKey
@@ -86,7 +86,7 @@ class Now:
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> Now:
     made = Now()
-    for module in (access, keyring, stored_keys, database):
+    for module in (access, keyring, stored_keys):
         monkeypatch.setattr(module, "now_ms", lambda: made.ms)
     return made
 
