@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import statistics
 import time
@@ -14,6 +13,7 @@ import psutil
 from numpy.typing import NDArray
 
 from afterimage.client import AttributeValue, Client, NewRecord
+from bench.calls.load import scheduled_ns
 
 Calls = Mapping[str, Callable[[], object]]
 Costs = dict[str, dict[str, float]]
@@ -23,7 +23,7 @@ _CENTRES = 2000
 def processor_s(server: psutil.Process) -> float:
     """Processor time of all threads of a server and its decoders, by the scheduler."""
     pids = [p.pid for p in (server, *server.children(recursive=True))]
-    return sum(_scheduled_ns(pid) for pid in pids) / 1e9
+    return sum(scheduled_ns(pid) for pid in pids) / 1e9
 
 
 def costs(server: psutil.Process, calls: Calls, *, rounds: int, seconds: float) -> Costs:
@@ -86,11 +86,3 @@ def _records(
 ) -> Iterable[NewRecord]:
     for number, vector in enumerate(vectors):
         yield NewRecord(str(number), vector=vector.tobytes(), attributes=attributes(number))
-
-
-def _scheduled_ns(pid: int) -> int:
-    found = 0
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(OSError):  # it has ended
-            found += int((thread / "schedstat").read_text().split()[0])
-    return found

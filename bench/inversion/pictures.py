@@ -17,26 +17,12 @@ from rich.progress import track
 
 from service.encoder.alterations import Picture
 from service.encoder.builtin.generator.grounds import any_ground, white
-from service.encoder.builtin.generator.kinds import (
-    accessories,
-    electronics,
-    furniture,
-    garments,
-    groceries,
-    kitchen,
-    packages,
-    toys,
-)
-from service.encoder.builtin.generator.objects import Thing, any_thing, draw
+from service.encoder.builtin.generator.objects import FAMILIES, Thing, any_thing, draw
 from service.encoder.builtin.generator.pairs import PICTURE_SIDE
 from service.encoder.builtin.generator.views import compose, photographed
 
 Group = Literal["training", "collection", "others"]
 GROUPS: tuple[Group, ...] = ("training", "collection", "others")
-FAMILIES = {
-    "garments": garments, "accessories": accessories, "kitchen": kitchen, "furniture": furniture,
-    "electronics": electronics, "packages": packages, "toys": toys, "groceries": groceries,
-}  # fmt: skip
 # Basic colour terms (Berlin and Kay, 1969) as sRGB.
 COLOURS = {
     "black": (20, 20, 20), "grey": (128, 128, 128), "white": (245, 245, 245), "red": (200, 30, 40),
@@ -44,7 +30,7 @@ COLOURS = {
     "purple": (120, 50, 150), "pink": (240, 150, 180), "brown": (110, 70, 40),
 }  # fmt: skip
 _SEED, _LEAST_VISIBLE = 20_280, 400  # pixels of a layer
-_FAMILY_OF_KIND = np.repeat(np.arange(len(FAMILIES)), [len(m.KINDS) for m in FAMILIES.values()])
+_FAMILY_OF_KIND = np.repeat(np.arange(len(FAMILIES)), [len(kinds) for kinds in FAMILIES.values()])
 Labels = NDArray[np.int64]
 Rng = np.random.Generator
 
@@ -55,7 +41,7 @@ class Drawn:
     (n,).
 
     - `colour`: the median colour of the thing, as an index into COLOURS.
-    - `family`: index into FAMILIES. `kind`: index into the generator's KINDS.
+    - `family`: index into the generator's FAMILIES. `kind`: into its KINDS.
     - `scene`: 1 for a customer's photograph, 0 for a picture of a catalogue.
     """
 

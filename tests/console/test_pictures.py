@@ -12,7 +12,7 @@ from afterimage.client import Client, NewRecord
 from service.tenancy.apikeys import Scope
 from tests.console.conftest import Console
 from tests.support.data.pictures import png
-from tests.support.servers.server import Server, start_server
+from tests.support.servers.server import Server, share, start_server
 from tests.support.servers.shop import FETCHING, Shop
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
@@ -24,14 +24,9 @@ SEARCH, RECORD, DUPLICATES = (f"#/collections/shoes/{p}" for p in ("search?terms
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that may fetch from this machine, and whose console may show pictures from it."""
-    running = start_server(tmp_path_factory.mktemp("showing"), environment=SHOWN)
+    running = share(start_server(tmp_path_factory.mktemp("showing"), environment=SHOWN))
     yield running
     assert running.stop() == 0
-
-
-@pytest.fixture(autouse=True)
-def _no_leftover_servers() -> None:
-    """The server of this module lives as long as the module."""
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from afterimage.client import Client, NewSource
 from tests.console.conftest import PHONE, Console
 from tests.support.data.feeds import table
 from tests.support.data.pictures import png
-from tests.support.servers.server import Server, start_server
+from tests.support.servers.server import Server, share, start_server
 from tests.support.servers.shop import FETCHING, Shop
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
@@ -21,14 +21,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that may fetch from this machine."""
-    running = start_server(tmp_path_factory.mktemp("fetching"), environment=FETCHING)
+    running = share(start_server(tmp_path_factory.mktemp("fetching"), environment=FETCHING))
     yield running
     assert running.stop() == 0
-
-
-@pytest.fixture(autouse=True)
-def _no_leftover_servers() -> None:
-    """The server of this module lives as long as the module."""
 
 
 @pytest.fixture

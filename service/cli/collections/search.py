@@ -79,15 +79,8 @@ def search(
 
     Popular ones first: afterimage search shoes query.jpg --boost '0.2 sold:linear:1000:500:more'
     """
-    terms = parse_colors(color or ())
-    if text:
-        terms.append(Term(text=text, weight=text_weight))
-    if (picture is not None and record_id) or not (picture or record_id or terms):
-        raise CommandError("pass either a picture or --id, or --color or --text", code=Exit.USAGE)
-    if record_id:
-        terms.insert(0, Term(record_id=record_id))
-    elif picture is not None:
-        terms.insert(0, Term(image=_read(picture), region=_region(region)))
+    others = parse_colors(color or ()) + ([Term(text=text, weight=text_weight)] if text else [])
+    terms = _terms(picture, record_id, region, others)
     found = client.search(
         collection, terms, k=k, offset=offset, filter=filter_, group_by=group_by, group_size=group_size,
         max_distance=max_distance, min_score=min_score, emphasis=parse_emphasis(emphasis or []),
@@ -103,13 +96,27 @@ def search(
     if json:
         print_json(_as_json(found, hits))
         return
+    _print_found(found, hits, of_collection=not emphasis and bool(picture or record_id))
+
+
+def _terms(picture: Path | None, record_id: str, region: str, others: list[Term]) -> list[Term]:
+    """The query: a picture or a record, beside the other terms. Raises CommandError."""
+    if (picture is not None and record_id) or not (picture or record_id or others):
+        raise CommandError("pass either a picture or --id, or --color or --text", code=Exit.USAGE)
+    if record_id:
+        return [Term(record_id=record_id), *others]
+    return [Term(image=_read(picture), region=_region(region)), *others] if picture is not None else others
+
+
+def _print_found(found: SearchResult, hits: Sequence[Hit], *, of_collection: bool) -> None:
+    """For people. of_collection: the weights, if any, are those of the collection."""
     rows = [(h.record_id, h.product_id, _words(h), h.score, h.distance, format_attributes(h.attributes)) for h in hits]
     print_table(["record", "product", "likeness", "score", "distance", "attributes"], rows, empty="no hits")
     for counted in found.facets:
         counts = [(_facet_text(value), count) for value, count in counted.counts.items()]
         print_table([counted.attribute, "records"], counts, empty=f"no {counted.attribute}")
     print(f"{len(hits)} of {found.allowed_count} in {found.total_ms:.1f} ms ({found.path})")
-    if found.weights and not emphasis and (picture or record_id):
+    if found.weights and of_collection:
         weights = ", ".join(f"{block} {weight:g}" for block, weight in found.weights.items())
         print(f"weights of this collection{', learned' if found.learned_order else ''}: {weights}")
     if found.passed_over_total:

@@ -78,6 +78,7 @@ def add(
     Look first, with other guesses: afterimage encoders add model.onnx --id shoes --family clip --pooling cls --dry-run
     """
     from service.encoder.adding.proposal import Wishes
+    from service.encoder.kinds import load_kind
     from service.intake.decode import prepare_opencv
 
     prepare_opencv()
@@ -90,14 +91,15 @@ def add(
     _check_free(folder, proposal.manifest.id, registry, force=force)
     other, chosen = registry.manifest(against), find_grouped(pictures, limit) if pictures is not None else []
     source = proposal.content if proposal.content is not None else file.parent
-    found = _tried(source, proposal, folder, settings, quiet=json)
+    encoder = load_kind(source, proposal.manifest, settings.cores, settings.model_provider)
+    found = _tried(encoder, proposal, folder, quiet=json)
     if found.trial.passed and pictures is not None:
-        encoders = [_loaded(source, found.manifest, settings), registry.session_with(other, settings.cores)]
+        encoders = [encoder, registry.session_with(other, settings.cores)]
         found = _measured(found, encoders, DecodedPictures(settings, chosen), quiet=json)
         sizes = {found.manifest.id: _megabytes(source, found.manifest)}
         found = replace(found, sizes_mb=sizes | {other.id: _megabytes(registry.folder(other), other)})
     if found.trial.passed and drawn and not dry_run:
-        found = replace(found, samples=_drawn_samples(_loaded(source, found.manifest, settings), quiet=json))
+        found = replace(found, samples=_drawn_samples(encoder, quiet=json))
     written = found.trial.passed and not dry_run
     if written:
         write_added(found, file)
@@ -152,20 +154,14 @@ def _check_free(folder: Path, encoder_id: str, registry: EncoderRegistry, *, for
         raise CommandError(f"{folder / MANIFEST_NAME} exists; pass --force to replace it", reason="ENCODER_EXISTS")
 
 
-def _tried(source: Path | bytes, proposal: Proposal, folder: Path, settings: Settings, *, quiet: bool) -> AddedEncoder:
+def _tried(encoder: Encoder, proposal: Proposal, folder: Path, *, quiet: bool) -> AddedEncoder:
     from service.encoder.adding.trial import try_encoder
 
-    trial = try_encoder(_loaded(source, proposal.manifest, settings), _tracked("Trying", quiet=quiet))
+    trial = try_encoder(encoder, _tracked("Trying", quiet=quiet))
     manifest = proposal.manifest
     if trial.score is not None:
         manifest = manifest.model_copy(update={"score": trial.score})
     return AddedEncoder(manifest, proposal, trial, folder)
-
-
-def _loaded(source: Path | bytes, manifest: Manifest, settings: Settings) -> Encoder:
-    from service.encoder.kinds import load_kind
-
-    return load_kind(source, manifest, settings.cores, settings.model_provider)
 
 
 def _measured(

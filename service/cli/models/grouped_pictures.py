@@ -74,9 +74,9 @@ def find_grouped(source: Path, limit: int) -> list[PictureInGroup]:
     members: dict[str, list[PictureInGroup]] = {}
     for number, picture in enumerate(found):
         members.setdefault(picture.group or f"\0{number}", []).append(picture)
-    chosen: list[PictureInGroup] = []
-    for place in np.random.default_rng(_SEED).permutation(len(members)):
-        group = list(members.values())[place]
+    groups, chosen = list(members.values()), list[PictureInGroup]()
+    for place in np.random.default_rng(_SEED).permutation(len(groups)):
+        group = groups[place]
         if len(chosen) + len(group) <= limit:
             chosen += group
     return chosen

@@ -16,20 +16,15 @@ import pytest
 from afterimage.client import AfterimageError, AsyncClient, Client, InvalidArgument, NewSource, NotFound, PushSecret
 from tests.support.data.feeds import jsonl
 from tests.support.data.pictures import png
-from tests.support.servers.server import Server, start_server
+from tests.support.servers.server import Server, share, start_server
 from tests.support.servers.shop import FETCHING, Shop
 
 
 @pytest.fixture(scope="module")
 def fetching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = start_server(tmp_path_factory.mktemp("fetching"), environment=FETCHING)
+    server = share(start_server(tmp_path_factory.mktemp("fetching"), environment=FETCHING))
     yield server
     assert server.stop() == 0
-
-
-@pytest.fixture(autouse=True)
-def _no_leftover_servers() -> None:
-    """The server of this module lives as long as the module."""
 
 
 @pytest.fixture

@@ -14,21 +14,16 @@ import pytest
 from afterimage.client import Client, FailedPrecondition, InvalidArgument, NewRecord, NewSource, NotFound, Run
 from tests.support.data.feeds import jsonl, rss, table
 from tests.support.data.pictures import png
-from tests.support.servers.server import Server, start_server
+from tests.support.servers.server import Server, share, start_server
 from tests.support.servers.shop import FETCHING, Shop
 
 
 @pytest.fixture(scope="module")
 def fetching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("fetching")
-    server = start_server(folder, environment={**FETCHING, "AFTERIMAGE_FEEDS_DIR": str(folder / "feeds")})
+    server = share(start_server(folder, environment={**FETCHING, "AFTERIMAGE_FEEDS_DIR": str(folder / "feeds")}))
     yield server
     assert server.stop() == 0
-
-
-@pytest.fixture(autouse=True)
-def _no_leftover_servers() -> None:
-    """The server of this module lives as long as the module."""
 
 
 @pytest.fixture

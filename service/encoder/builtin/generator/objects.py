@@ -24,10 +24,12 @@ from service.encoder.builtin.generator.outlines import Outline, any_outline
 from service.encoder.builtin.generator.parts import Kind, Part, Role, Span
 
 Rng = np.random.Generator
-KINDS: tuple[Kind, ...] = (
-    *garments.KINDS, *accessories.KINDS, *kitchen.KINDS, *furniture.KINDS, *electronics.KINDS, *packages.KINDS,
-    *toys.KINDS, *groceries.KINDS,
-)  # fmt: skip
+FAMILIES: dict[str, tuple[Kind, ...]] = {
+    "garments": garments.KINDS, "accessories": accessories.KINDS, "kitchen": kitchen.KINDS,
+    "furniture": furniture.KINDS, "electronics": electronics.KINDS, "packages": packages.KINDS, "toys": toys.KINDS,
+    "groceries": groceries.KINDS,
+}  # fmt: skip
+KINDS: tuple[Kind, ...] = tuple(kind for family in FAMILIES.values() for kind in family)
 LAYER_SIDE = 160
 _REACH = 0.94  # how far outlines extend towards the edge of the layer
 

@@ -7,24 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.servers.server import Server, start_server
+from tests.support.servers.server import Server, share, start_server
 from tests.support.servers.shell import Shell
 from tests.support.servers.shop import FETCHING
 
 
 @pytest.fixture(scope="module")
 def fetching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = start_server(
-        tmp_path_factory.mktemp("fetching"),
-        environment=FETCHING,
+    server = share(
+        start_server(
+            tmp_path_factory.mktemp("fetching"),
+            environment=FETCHING,
+        )
     )
     yield server
     assert server.stop() == 0
-
-
-@pytest.fixture(autouse=True)
-def _no_leftover_servers() -> None:
-    """The server of this module lives as long as the module."""
 
 
 @pytest.fixture
