@@ -29,6 +29,7 @@ def fill(client: Client) -> None:
 
 
 def verify(page: Page) -> None:
+    page.wait_for_load_state("networkidle")  # what comes late moves the button away from a click
     page.get_by_role("button", name="Verify in this browser").click()
 
 
