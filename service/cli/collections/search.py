@@ -20,8 +20,11 @@ from service.cli.searches.search_options import parse_boosts, parse_colors, pars
 def search(
     client: Client,
     collection: str,
-    picture: Annotated[Path | None, typer.Argument(help="Query picture, or use --id, --color or --text.")] = None,
+    picture: Annotated[
+        Path | None, typer.Argument(help="Query picture, or use --id, --search-id, --color or --text.")
+    ] = None,
     record_id: Annotated[str, typer.Option("--id", help="Record to search with.")] = "",
+    search_id: Annotated[str, typer.Option(help="Earlier search to search with again, instead of its picture.")] = "",
     color: Annotated[
         list[str] | None,
         typer.Option(help="COLOR or COLOR=WEIGHT: #d02030, or a name of CSS; alone or beside the rest; repeatable."),
@@ -44,7 +47,7 @@ def search(
     diversity: Annotated[float, typer.Option(help="0 to 1: prefer hits that differ from each other.")] = 0.0,
     boost: Annotated[
         list[str] | None,
-        typer.Option(help="WEIGHT FILTER, or WEIGHT NAME:DECAY:ORIGIN:SCALE[:more|less]; may be repeated."),
+        typer.Option(help="WEIGHT FILTER, or WEIGHT NAME:DECAY:ORIGIN:SCALE[:OFFSET][:more|less]; may be repeated."),
     ] = None,
     boost_cap: Annotated[float | None, typer.Option(help="Maximum of all boosts together.")] = None,
     order_by: Annotated[str, typer.Option(help="Sort the best 1000 by an attribute: price, or price desc.")] = "",
@@ -53,6 +56,7 @@ def search(
     ] = None,
     facet_over: Annotated[str, typer.Option(help="What --facet counts: matching (the default) or hits.")] = "",
     only: Annotated[list[str] | None, typer.Option(help="Search only this record; may be repeated.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="Record that is never a hit; may be repeated.")] = None,
     like: Annotated[list[str] | None, typer.Option(help="More like this record; may be repeated.")] = None,
     dislike: Annotated[list[str] | None, typer.Option(help="Less like this record; may be repeated.")] = None,
     saved: Annotated[str, typer.Option(help="Saved search to use; other options override its own.")] = "",
@@ -61,6 +65,7 @@ def search(
     without: Annotated[
         list[str] | None, typer.Option(help="Option of the saved search to leave out; may be repeated.")
     ] = None,
+    with_search_id: Annotated[bool, typer.Option(help="Print a search id for --search-id, valid for an hour.")] = False,
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (PNG) of the hits.")] = None,
     pictures: Annotated[Path | None, typer.Option(help="Folder with pictures named by record id, for --sheet.")] = None,
     json: JsonFlag = False,
@@ -77,17 +82,20 @@ def search(
 
     With a saved search: afterimage search shoes query.jpg --saved other-brand --param brand=Alba
 
+    Another round without the picture: afterimage search shoes --search-id ID --like a-17 --exclude a-18
+
     Popular ones first: afterimage search shoes query.jpg --boost '0.2 sold:linear:1000:500:more'
     """
     others = parse_colors(color or ()) + ([Term(text=text, weight=text_weight)] if text else [])
-    terms = _terms(picture, record_id, region, others)
+    terms = _terms(picture, record_id, search_id, region, others)
     found = client.search(
         collection, terms, k=k, offset=offset, filter=filter_, group_by=group_by, group_size=group_size,
         max_distance=max_distance, min_score=min_score, emphasis=parse_emphasis(emphasis or []),
-        only_record_ids=only or (), diversity=diversity, order_by=order_by, facets=facet or (), facet_over=facet_over,
+        only_record_ids=only or (), exclude_record_ids=exclude or (), diversity=diversity, order_by=order_by,
+        facets=facet or (), facet_over=facet_over,
         boosts=parse_boosts(boost or ()), boost_cap=boost_cap, saved_search=saved,
         saved_search_version=saved_version, parameters=_parameters_of(client, collection, saved, saved_version, param),
-        saved_search_without=without or (),
+        saved_search_without=without or (), with_search_id=with_search_id,
         feedback=Feedback(tuple(like or ()), tuple(dislike or ())) if like or dislike else None,
     )  # fmt: skip
     hits = [*found.hits, *(h for g in found.groups for h in g.hits)]
@@ -99,12 +107,14 @@ def search(
     _print_found(found, hits, of_collection=not emphasis and bool(picture or record_id))
 
 
-def _terms(picture: Path | None, record_id: str, region: str, others: list[Term]) -> list[Term]:
-    """The query: a picture or a record, beside the other terms. Raises CommandError."""
-    if (picture is not None and record_id) or not (picture or record_id or others):
-        raise CommandError("pass either a picture or --id, or --color or --text", code=Exit.USAGE)
-    if record_id:
-        return [Term(record_id=record_id), *others]
+def _terms(picture: Path | None, record_id: str, search_id: str, region: str, others: list[Term]) -> list[Term]:
+    """The query: a picture, a record or an earlier search, beside the other terms. Raises CommandError."""
+    given = sum((picture is not None, bool(record_id), bool(search_id)))
+    if given > 1 or not (given or others):
+        message = "pass one of a picture, --id and --search-id, or --color or --text"
+        raise CommandError(message, code=Exit.USAGE)
+    if record_id or search_id:
+        return [Term(record_id=record_id, search_id=search_id), *others]
     return [Term(image=_read(picture), region=_region(region)), *others] if picture is not None else others
 
 
@@ -119,6 +129,8 @@ def _print_found(found: SearchResult, hits: Sequence[Hit], *, of_collection: boo
     if found.weights and of_collection:
         weights = ", ".join(f"{block} {weight:g}" for block, weight in found.weights.items())
         print(f"weights of this collection{', learned' if found.learned_order else ''}: {weights}")
+    if found.search_id:
+        print(f"search id, valid for an hour: {found.search_id}")
     if found.passed_over_total:
         print(f"{found.passed_over_total} nearer records gave way to more diverse ones")
     print_hints(found.filter_hints)
@@ -152,6 +164,7 @@ def _as_json(found: SearchResult, hits: Sequence[Hit]) -> dict[str, Any]:
             else {}
         ),
         **({"facets": [_facet(f) for f in found.facets]} if found.facets else {}),
+        **({"search_id": found.search_id} if found.search_id else {}),
         "allowed_count": found.allowed_count,
         "path": found.path,
         "unknown_attributes": found.unknown_attributes,

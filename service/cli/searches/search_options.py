@@ -23,7 +23,7 @@ def parse_emphasis(options: Sequence[str], name_of_option: str = "--emphasis") -
 
 
 def parse_boosts(options: Sequence[str]) -> list[Boost]:
-    """The boosts of WEIGHT FILTER or WEIGHT NAME:DECAY:ORIGIN:SCALE[:more|less]. Raises CommandError."""
+    """The boosts of WEIGHT FILTER or WEIGHT NAME:DECAY:ORIGIN:SCALE[:OFFSET][:more|less]. Raises CommandError."""
     return [_boost(option) for option in options]
 
 
@@ -63,12 +63,13 @@ def parse_value(text: str, kind: str) -> str | float | bool:
 
 
 def boost_text(boost: Boost) -> str:
-    """A boost as `parse_boosts` reads it; an offset, which no option sets, is left out."""
+    """A boost as `parse_boosts` reads it."""
     weight = f"{boost.weight:.6g}"
     if boost.filter:
         return f"{weight} {boost.filter}"
+    offset = f":{boost.offset:.6g}" if boost.offset else ""
     side = "" if boost.side == "both" else f":{boost.side}"
-    return f"{weight} {boost.attribute}:{boost.decay}:{boost.origin:.6g}:{boost.scale:.6g}{side}"
+    return f"{weight} {boost.attribute}:{boost.decay}:{boost.origin:.6g}:{boost.scale:.6g}{offset}{side}"
 
 
 def _guessed(text: str) -> str | float | bool:
@@ -80,17 +81,27 @@ def _guessed(text: str) -> str | float | bool:
         return text
 
 
+def _numeric_boost(weight: float, parts: list[str]) -> Boost:
+    """Of NAME, DECAY, ORIGIN, SCALE and, each if it is there, OFFSET and the side. Raises ValueError."""
+    attribute, decay, origin, scale, *rest = parts
+    side = rest.pop() if rest and rest[-1] in ("more", "less") else "both"
+    offset = float(rest.pop(0)) if rest else 0.0
+    if rest:
+        raise ValueError
+    return Boost(
+        weight, attribute=attribute, origin=float(origin), scale=float(scale), offset=offset, decay=decay, side=side
+    )
+
+
 def _boost(option: str) -> Boost:
     weight, _, rest = option.strip().partition(" ")
     parts = rest.strip().split(":")
     try:
-        if len(parts) in (4, 5) and parts[1] in _DECAYS:
-            side = parts[4] if len(parts) == 5 else "both"
-            origin, scale = float(parts[2]), float(parts[3])
-            return Boost(float(weight), attribute=parts[0], origin=origin, scale=scale, decay=parts[1], side=side)
+        if len(parts) >= 4 and parts[1] in _DECAYS:
+            return _numeric_boost(float(weight), parts)
         if rest.strip():
             return Boost(float(weight), filter=rest.strip())
     except ValueError:
         pass
-    message = "not WEIGHT FILTER, nor WEIGHT NAME:DECAY:ORIGIN:SCALE[:more|less]"
+    message = "not WEIGHT FILTER, nor WEIGHT NAME:DECAY:ORIGIN:SCALE[:OFFSET][:more|less]"
     raise CommandError(f"--boost {option!r}: {message}", code=Exit.USAGE)

@@ -25,7 +25,7 @@ _Emphasis = Annotated[list[str] | None, typer.Option(help="BLOCK=WEIGHT, 0 to 10
 _Diversity = Annotated[float | None, typer.Option(help="0 to 1: prefer hits that differ from each other.")]
 _Boost = Annotated[
     list[str] | None,
-    typer.Option(help="WEIGHT FILTER, or WEIGHT NAME:DECAY:ORIGIN:SCALE[:more|less]; may be repeated."),
+    typer.Option(help="WEIGHT FILTER, or WEIGHT NAME:DECAY:ORIGIN:SCALE[:OFFSET][:more|less]; may be repeated."),
 ]
 _BoostCap = Annotated[float | None, typer.Option(help="Maximum of all boosts together.")]
 _OrderBy = Annotated[str | None, typer.Option(help="Sort the best 1000 by an attribute: price, or price desc.")]

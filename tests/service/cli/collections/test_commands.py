@@ -84,6 +84,12 @@ def test_a_shop_from_first_command_to_last(shell: Shell, photos: Path, tmp_path:
     assert "--seed 7" in shell.run("records", "sample", "shop", "3", "--seed", "7")
     only = shell.json("search", "shop", "--id", "a", "--only", "img3", "--only", "img5")
     assert {h["record_id"] for h in only["hits"]} == {"img3", "img5"}
+    first = shell.json("search", "shop", str(photos / "img3.jpg"), "--exclude", "img3", "--with-search-id")
+    assert {h["record_id"] for h in first["hits"]} == {"a", "img1", "img2", "img4", "img5"}
+    again = shell.json("search", "shop", "--search-id", first["search_id"], "-k", "1")
+    assert [h["record_id"] for h in again["hits"]] == ["img3"]
+    assert shell.run("search", "shop", "--id", "a", "--search-id", first["search_id"], code=2) == ""
+    assert "search id, valid for an hour: " in shell.run("search", "shop", "--id", "a", "--with-search-id")
     assert shell.json("records", "pictures", "shop", "a", code=3)["links"][0]["error"]["reason"] == "PICTURE_NOT_FOUND"
     assert shell.json("records", "delete", "shop", "a")["deleted"] is False
     assert shell.json("records", "delete", "shop", "a", "--force")["record_count"] == 1
