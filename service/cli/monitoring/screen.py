@@ -14,6 +14,7 @@ from afterimage.client import Run
 from service.cli.monitoring.figures import Figures
 
 _MOST_ROWS = 12
+_FIRST_COLUMN = 34  # characters, where the terminal has them
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,13 @@ class Shown:
 
 
 def screen(shown: Shown) -> Group:
-    """All tables."""
-    parts: list[Any] = [_title(shown), Text(), _calls(shown.figures), Text(), _stages(shown.figures), Text()]
-    parts += [_state(shown.figures)]
+    """All tables. What is missing is said first: a low terminal shows the beginning."""
+    parts: list[Any] = [_title(shown), Text(shown.note, style="bold red" if shown.stale else "")]
+    parts += [_calls(shown.figures), Text(), _stages(shown.figures), Text(), _state(shown.figures)]
     if shown.figures.collections:
         parts += [Text(), _collections(shown.figures)]
     if shown.runs:
         parts += [Text(), _runs(shown.runs)]
-    if shown.note:
-        parts += [Text(), Text(shown.note)]
     return Group(*parts)
 
 
@@ -78,8 +77,9 @@ def _title(shown: Shown) -> Text:
     figures = shown.figures
     stopped = f"  {figures.now['tenants_stopped']:.0f} tenants stopped" if figures.now["tenants_stopped"] else ""
     redis = "" if figures.now["redis_up"] else "  Redis does not answer"
+    ready = "NO ANSWER" if shown.stale else _ready(figures)
     return Text(
-        f"Afterimage {figures.version}  {shown.url}  {_ready(figures)}{stopped}{redis}  "
+        f"Afterimage {figures.version}  {shown.url}  {ready}{stopped}{redis}  "
         f"cores {figures.rates['cores']:.2f}  memory {_bytes(figures.now['memory_bytes'])}  "
         f"over {figures.seconds:.1f} s",
         style="bold",
@@ -115,9 +115,9 @@ def _state(figures: Figures) -> Table:
         ("collections", f"{now['collections_open']:.0f} in memory", f"{now['rows']:.0f} rows",
          _bytes(now["index_bytes"]), f"lowest recall {now['recall_lowest']:.3f}"),
         ("runs", f"{now['runs_working']:.0f} in progress", f"{_rate(rates['records_written'])} records/s by calls",
-         f"{now['oldest_success_s'] / 3600:.1f} h since the oldest success", f"{now['open_files']:.0f} open files"),
+         f"oldest success {now['oldest_success_s'] / 3600:.1f} h ago", f"{now['open_files']:.0f} open files"),
     ):  # fmt: skip
-        table.add_row(Text(row[0], style="bold"), *row[1:])
+        table.add_row(Text(row[0], style="bold"), ", ".join(row[1:]))
     return table
 
 
@@ -147,10 +147,11 @@ def _progress(run: Run) -> dict[str, float]:
 
 
 def _table(first: str, *others: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(first, min_width=34, no_wrap=True)
+    """A narrow terminal takes its room from the first column alone, so that no digit is lost."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column(first.ljust(_FIRST_COLUMN), overflow="ellipsis")
     for name in others:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True, min_width=7)
     return table
 
 

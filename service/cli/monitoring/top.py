@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 from rich.live import Live
+from rich.text import Text
 
 from afterimage.client import AfterimageError, Client, Run, Unavailable
 from service.cli.connection import connect
@@ -136,6 +137,7 @@ def _lines(frames: Iterator[Shown], *, as_json_: bool) -> None:
 
 def _live(frames: Iterator[Shown]) -> None:
     out = console()
-    with Live(console=out, screen=True, auto_refresh=False) as live:
+    with Live(Text("Two readings are needed …"), console=out, screen=True, auto_refresh=False) as live:
+        live.refresh()
         for shown in frames:
             live.update(screen(shown), refresh=True)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import http.server
+import io
 import os
 import pty
 import signal
 import subprocess
 import threading
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from afterimage.client import NewRecord, PermissionDenied, Run
+from service.cli.monitoring.figures import CallFigures, CollectionFigures, Duration, Figures
 from service.cli.monitoring.metrics_page import MetricsPage, url_of
-from service.cli.monitoring.screen import line
+from service.cli.monitoring.screen import Shown, line, screen
 from service.cli.monitoring.top import ActiveRuns, frames_of
 from service.cli.output import CommandError
 from service.config import load_settings
@@ -101,6 +105,34 @@ def test_without_a_terminal_each_interval_has_a_line_until_it_is_interrupted(ser
     assert process.wait(30) == 0
     process.stdout.close()
     assert all("ready  calls " in line for line in lines), lines
+
+
+def figures(number: float, name: str = "SomeVeryLongNameOfAMethodOfTheAPI") -> Figures:
+    """Everything that can be shown, with this number wherever one can be."""
+    stage = Duration("decode", number, number, number, number)
+    metrics = defaultdict[str, float](lambda: number)
+    call = CallFigures(name, number, number, number, number, number)
+    return Figures(2.0, "0.1.0", (call,), (stage,), (CollectionFigures("3f2a", int(number), 0.5),), metrics, metrics)
+
+
+@pytest.mark.parametrize("width", [44, 60, 80, 120])
+def test_a_narrow_terminal_loses_no_digit(width: int) -> None:
+    out = Console(width=width, file=io.StringIO(), record=True)
+    out.print(screen(Shown("http://127.0.0.1:50090/metrics", figures(123456.7))))
+    text = out.export_text()
+    assert max(map(len, text.splitlines())) <= width
+    (call,) = (row for row in text.splitlines() if row.startswith("Some"))
+    (stage,) = (row for row in text.splitlines() if row.startswith("decode"))
+    assert call.split()[1:] == ["123456.7", "123456.7", "123457", "123457"]
+    assert stage.split()[1:] == ["123456.7", "123457", "123457", "123457"]
+
+
+def test_a_server_that_does_not_answer_is_said_above_the_figures() -> None:
+    out = Console(width=80, file=io.StringIO(), record=True)
+    out.print(screen(Shown("http://h/metrics", figures(1.0), note="h does not answer", stale=True)))
+    beginning, _, _ = out.export_text().partition("calls")
+    assert "NO ANSWER" in beginning
+    assert "h does not answer" in beginning
 
 
 class Page(http.server.BaseHTTPRequestHandler):
