@@ -143,7 +143,7 @@ prose-check: $(STAMP) ## Measure the words per sentence of documents and docstri
 	@$(BIN)/python docs/prose.py
 	@$(BIN)/python -m docs.docstrings
 
-lock: $(STAMP) ## Resolve the locks from pyproject.toml: for development, for a server, and for a build
+lock: $(STAMP) ## Resolve the locks from pyproject.toml: for development, for a server, for its traces, and for a build
 	@$(BIN)/python -m pip install --quiet uv==0.13.9
 	@$(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
 		print(*p["project"]["dependencies"], *p["dependency-groups"]["dev"], sep="\n")' | \
@@ -153,6 +153,11 @@ lock: $(STAMP) ## Resolve the locks from pyproject.toml: for development, for a 
 		print(*p["project"]["dependencies"], sep="\n")' | \
 		$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
 		--constraint requirements.lock - -o requirements-runtime.lock
+	@$(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+		print(*p["dependencies"], *p["optional-dependencies"]["tracing"], sep="\n")' | \
+		$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+		--constraint requirements.lock $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements-runtime.lock) \
+		- -o release/tracing.lock
 	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
 		$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
 		--constraint requirements.lock - -o release/build.lock

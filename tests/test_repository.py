@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
+from importlib.metadata import distribution
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 
@@ -47,3 +52,22 @@ def test_the_lock_of_the_server_is_part_of_the_whole_lock() -> None:
 
     assert pins("requirements-runtime.lock") < pins("requirements.lock")
     assert pins("release/build.lock") < pins("requirements.lock")
+    assert pins("release/tracing.lock") < pins("requirements.lock") - pins("requirements-runtime.lock")
+
+
+def test_the_lock_of_traces_has_what_the_extra_requires_and_a_server_lacks() -> None:
+    """Also what its packages require, so that it installs with hashes beside the lock of the server."""
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["tracing"]
+    locked = {
+        name: set(re.findall(r"^([\w.-]+)==", (ROOT / name).read_text(), re.MULTILINE))
+        for name in ("requirements-runtime.lock", "release/tracing.lock")
+    }
+    missing, seen = [Requirement(one) for one in wanted], set()
+    while missing:
+        name = canonicalize_name(missing.pop().name)
+        if name in seen or name in locked["requirements-runtime.lock"]:
+            continue
+        seen.add(name)
+        required = [Requirement(one) for one in distribution(name).requires or ()]
+        missing += [one for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
+    assert seen == locked["release/tracing.lock"]
