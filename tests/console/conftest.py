@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
 from afterimage.client import AlreadyExists, Client, NewRecord
 from tests.support.data.pictures import png
@@ -25,7 +25,8 @@ from tests.support.tools import npm_install
 CHROMIUM_REMEDY = "apt-get install chromium"
 NPM = Path(__file__).with_name("npm")
 PATIENCE_MS = 30_000  # the machine may be busy; a test that waits this long fails
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 800}
+DESKTOP: ViewportSize = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 360, "height": 740}
 _FLAGS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 _PREVIEW = ("blob:", "data:")  # what a page made itself
 

@@ -108,6 +108,7 @@ def test_failures_are_listed_with_their_reasons_and_tried_again(console: Console
     shop.pictures["/1.png"] = picture
     page.get_by_role("button", name="Try all again").click()
     expect(page.get_by_role("region", name="Run").get_by_role("status")).to_have_text("succeeded")
+    expect(page.get_by_role("heading", name="Failures")).to_have_count(0)
     assert client.count_records("shoes") == 3
 
 
@@ -143,3 +144,31 @@ def test_a_source_without_a_collection_to_fill_says_so(console: Console, server:
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_text("There is no collection yet that it could fill.")).to_be_visible()
     expect(page.get_by_role("button", name="Create", exact=True)).to_be_disabled()
+
+
+def test_a_source_that_fails_is_seen_in_the_list_and_gets_the_new_address_of_its_feed(
+    console: Console, client: Client, shop: Shop
+) -> None:
+    publish(shop, range(3))
+    client.create_source(NewSource("good", "shoes", f"{shop.address}/feed"))
+    made = client.create_source(NewSource("moved", "shoes", f"{shop.address}/before", cron="15 4 * * *"))
+    *_, failed = client.watch_run(client.start_run("moved").run_id)
+    assert failed.state == "failed"
+    page = console.open("#/syncs")
+    expect(page.get_by_role("row", name="moved")).to_contain_text("failed")
+    expect(page.get_by_role("row", name="good")).not_to_contain_text("failed")
+    page.get_by_role("link", name="moved").click()
+    run = page.get_by_role("region", name="Run")  # the last one, without a click
+    expect(run).to_contain_text("404")
+    page.get_by_text("Change the address or the authorization").click()
+    page.get_by_label("Authorization header").fill("Bearer secret")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("credentials are only sent over https")
+    page.get_by_label("Authorization header").fill("")
+    page.get_by_label("Address of the feed").fill(f"{shop.address}/feed")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    page.get_by_role("button", name="Sync now").click()
+    expect(run.get_by_role("status")).to_have_text("succeeded")
+    assert client.get_source("moved").said == replace(made.said, url=f"{shop.address}/feed")
+    console.troubles = [t for t in console.troubles if "400" not in t]  # the browser's own note

@@ -204,7 +204,7 @@ def test_a_list_whose_values_have_commas_is_not_changed_by_editing_something_els
     expect(page.get_by_text("Saved.")).to_be_visible()
     ((record,), _) = client.get_records("shop", ["r1"])
     assert (record.product_id, record.attributes) == ("p1", {"tags": tags, "size": 1.0})
-    expect(page.locator("dd", has_text="red, dark")).to_be_visible()  # in the order of the server: size, tags
+    expect(page.locator("dd", has_text="red, dark")).to_be_visible()  # size, tags
     value = page.get_by_label("Value").nth(1)
     value.fill(value.input_value().replace("dark", "light"))
     page.get_by_role("button", name="Save").click()
@@ -214,3 +214,24 @@ def test_a_list_whose_values_have_commas_is_not_changed_by_editing_something_els
     expect(page.get_by_role("alert")).to_contain_text("write a list as")
     ((record,), _) = client.get_records("shop", ["r1"])
     assert record.attributes["tags"] == ("red, light", "[new]", " edge ")
+
+
+def test_what_is_being_typed_stays_when_an_answer_arrives(console: Console, shelf: Shelf) -> None:
+    console.key = shelf.key
+    page = console.open(PLACE + "?terms=1+r0")
+    expect(page.locator(".hit")).to_have_count(11)
+    held: list[Route] = []
+    page.route("**/shelf:search", lambda route: held.append(route))
+    with page.expect_request("**/shelf:search"):
+        page.evaluate(f"location.hash = '{PLACE}?terms=1+r0&k=5'")
+    weight = page.get_by_label("Weight of r0")
+    weight.fill("2.5")
+    held[0].fallback()
+    expect(page.locator(".hit")).to_have_count(5)
+    expect(weight).to_have_value("2.5")
+    page.unroute("**/shelf:search")
+    weight.press("Enter")
+    expect(page).to_have_url(re.compile(r"terms=2\.5\+r0"))
+    weight.fill("")
+    weight.press("Enter")  # nothing that it could be: as much as ever
+    expect(weight).to_have_value("1")

@@ -2,10 +2,11 @@
 import { call, path } from "./api.js";
 
 /** @typedef {import("../../openapi").components["schemas"]} Schemas */
-/** @typedef {{ recordId: string, weight: number }} RecordTerm */
+/** @typedef {"recordId" | "color" | "text"} Kind of what a term is like: a record, a colour such as #d02030, words */
+/** @typedef {{ kind: Kind, value: string, weight: number }} SearchTerm */
 /**
  * @typedef {object} Search
- * @property {RecordTerm[]} terms records to be like, or unlike with a negative weight
+ * @property {SearchTerm[]} terms what to be like, or unlike with a negative weight
  * @property {number} k
  * @property {string} filter
  * @property {boolean} group by product
@@ -14,6 +15,9 @@ import { call, path } from "./api.js";
  * @property {import("../parts/query_picture.js").Region | undefined} region of the picture
  * @property {string} compare another collection to search in too; empty: none
  */
+
+/** Where the URL has the terms of each kind. @type {[Kind, string][]} */
+const PLACES = [["recordId", "terms"], ["color", "colors"], ["text", "texts"]];
 
 /**
  * @param {Record<string, string>} query of the place
@@ -26,7 +30,7 @@ export function readSearch(query, blocks) {
   const weights = (query.weights ?? "").split(",").map(Number);
   const valid = weights.length === blocks.length && weights.every((one) => one >= 0 && one <= 100);
   return {
-    terms: readTerms(query.terms ?? ""),
+    terms: PLACES.flatMap(([kind, place]) => readTerms(kind, query[place] ?? "")),
     k: Math.min(100, Math.max(1, Math.floor(Number(query.k)) || 24)),
     filter: query.filter ?? "",
     group: query.group === "true",
@@ -37,17 +41,20 @@ export function readSearch(query, blocks) {
   };
 }
 
-/** Terms are lines of a weight and a record id, which has no line feed. @param {string} text @returns {RecordTerm[]} */
-export function readTerms(text) {
+/** Terms are lines of a weight and a value, which has no line feed. @param {Kind} kind @param {string} text @returns {SearchTerm[]} */
+function readTerms(kind, text) {
   const found = text.split("\n").map((line) => {
-    const [, weight, recordId = ""] = /^(-?[0-9.]+) (.+)$/s.exec(line) ?? [];
-    return { recordId, weight: Number(weight) };
+    const [, weight, value = ""] = /^(-?[0-9.]+) (.+)$/s.exec(line) ?? [];
+    return { kind, value, weight: Number(weight) };
   });
   return found.filter((term) => term.weight);
 }
 
-/** @param {RecordTerm[]} terms */
-export const writeTerms = (terms) => terms.map((term) => `${term.weight} ${term.recordId}`).join("\n");
+/** What to change in the URL. @param {SearchTerm[]} terms */
+export const writeTerms = (terms) =>
+  Object.fromEntries(PLACES.map(([kind, place]) => [
+    place, terms.filter((term) => term.kind === kind).map((term) => `${term.weight} ${term.value}`).join("\n"),
+  ]));
 
 /**
  * The request, without the picture.
@@ -66,7 +73,7 @@ export function requestOf(search, blocks, withPicture) {
   if (search.weights.some((weight) => weight !== 1)) {
     settings.emphasis = Object.fromEntries(blocks.map((name, place) => [name, search.weights[place]]));
   }
-  return { query: [...own, ...search.terms], ...settings };
+  return { query: [...own, ...search.terms.map(({ kind, value, weight }) => ({ [kind]: value, weight }))], ...settings };
 }
 
 /**
@@ -109,7 +116,9 @@ export function asPython(collection, request, withPicture) {
   const terms = request.query.map((/** @type {any} */ term, /** @type {number} */ place) => {
     const own = withPicture && place === 0;
     const region = term.region && `region=Region(${["left", "top", "right", "bottom"].map((side) => term.region[side]).join(", ")})`;
-    const parts = own ? ['image=open("query.jpg", "rb").read()', region] : [`record_id=${JSON.stringify(term.recordId)}`, `weight=${term.weight}`];
+    const { weight, recordId, ...other } = term;
+    const [[name, value] = []] = Object.entries(other); // a colour, or words
+    const parts = own ? ['image=open("query.jpg", "rb").read()', region] : [`${recordId ? "record_id" : name}=${JSON.stringify(recordId ?? value)}`, `weight=${weight}`];
     return `Term(${parts.filter(Boolean).join(", ")})`;
   });
   const more = [

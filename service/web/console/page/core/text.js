@@ -31,6 +31,9 @@ export function size(bytes) {
 /** What the distance of a hit says, as the server judges it: "same product". @param {string | undefined} likeness */
 export const likenessWords = (likeness) => (likeness ? enumText(likeness, "LIKENESS_") : "");
 
+/** Attributes by name, since the API has them in no order. @param {Record<string, any>} [attributes] @returns {[string, any][]} */
+export const sorted = (attributes = {}) => Object.entries(attributes).sort(([one], [other]) => (one < other ? -1 : 1));
+
 /** An attribute of a record as text. @param {unknown} value */
 export const valueText = (value) => (Array.isArray(value) ? value.join(", ") : String(value));
 

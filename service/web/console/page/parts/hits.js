@@ -2,7 +2,7 @@
 import { filesTo, html, useState } from "../core/html.js";
 import { linkTo } from "../core/place.js";
 import { useFolder, usePictures } from "../core/pictures.js";
-import { likenessWords, valueText } from "../core/text.js";
+import { likenessWords, sorted, valueText } from "../core/text.js";
 
 /** @typedef {import("../../openapi").components["schemas"]} Schemas */
 /** @typedef {{ recordId: string, productId: string, attributes: Record<string, any>, score?: number, distance?: number, likeness?: string | undefined }} Shown */
@@ -47,7 +47,7 @@ export function Picture({ hit, url }) {
 
 /** @param {{ attributes: Record<string, any>, all?: boolean }} props */
 export function Attributes({ attributes, all }) {
-  const entries = Object.entries(attributes);
+  const entries = sorted(attributes);
   const shown = all ? entries : entries.slice(0, MOST_ATTRIBUTES);
   if (entries.length === 0) return null;
   return html`<dl class="facts">${shown.map(([name, value]) => html`<dt>${name}</dt><dd>${valueText(value)}</dd>`)}</dl>

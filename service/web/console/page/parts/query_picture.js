@@ -1,6 +1,7 @@
 // The picture of a search: dropped, pasted, chosen or taken, and the region of it that counts.
-import { filesTo, html, useEffect, useMemo, useRef, useState, valueTo } from "../core/html.js";
+import { filesTo, html, useEffect, useMemo, useRef, useState } from "../core/html.js";
 import { Camera } from "./camera.js";
+import { Field } from "./field.js";
 
 /** @typedef {{ left: number, top: number, right: number, bottom: number }} Region in fractions of the picture */
 /**
@@ -108,7 +109,7 @@ function Sides({ region, onRegion }) {
   };
   return html`<details><summary>Region in numbers</summary>
     <div class="row">${SIDES.map((side) => html`<label>${side} %
-      <input type="number" min="0" max="100" value=${Math.round(current[side] * 100)} onChange=${valueTo((value) => change(side, value))} /></label>`)}
+      <${Field} type="number" min="0" max="100" value=${Math.round(current[side] * 100)} onValue=${(/** @type {string} */ value) => change(side, value)} /></label>`)}
       ${region && html`<button type="button" onClick=${() => onRegion(undefined)}>Whole picture</button>`}</div></details>`;
 }
 

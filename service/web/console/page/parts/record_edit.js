@@ -2,6 +2,7 @@
 import { ApiError, call, path } from "../core/api.js";
 import { html, submitTo, useState, valueTo } from "../core/html.js";
 import { useAction } from "../core/load.js";
+import { sorted } from "../core/text.js";
 import { Failure } from "./failure.js";
 
 /** @typedef {import("../../openapi").components["schemas"]} Schemas */
@@ -13,10 +14,10 @@ const KINDS = ["text", "number", "yes/no", "list"];
 /** @param {{ name: string, record: Schemas["Record"], onDone: () => void }} props */
 export function Edit({ name, record, onDone }) {
   const [product, setProduct] = useState(record.productId);
-  const [rows, setRows] = useState(() => Object.entries(record.attributes).map(rowOf));
+  const [rows, setRows] = useState(() => sorted(record.attributes).map(rowOf));
   const [done, setDone] = useState("");
   const [save, busy, error] = useAction(async () => {
-    const before = Object.entries(record.attributes).map((entry) => JSON.stringify(rowOf(entry)));
+    const before = sorted(record.attributes).map((entry) => JSON.stringify(rowOf(entry)));
     const changed = rows.filter((row) => !before.includes(JSON.stringify(row)));
     const setAttributes = Object.fromEntries(changed.map((row) => [row.name, valueOf(row)]));
     const removeAttributes = Object.keys(record.attributes).filter((name) => !rows.some((row) => row.name === name));

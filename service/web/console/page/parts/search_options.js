@@ -1,32 +1,50 @@
-// What a search can be told besides its picture: records, weights, order, number.
+// What a search can be told besides its picture: records, colours, words, weights, order, number.
 import { call } from "../core/api.js";
 import { html, submitTo, useState, valueTo } from "../core/html.js";
 import { useLoad } from "../core/load.js";
 import { changeQuery } from "../core/place.js";
+import { Field } from "./field.js";
 
 /** @typedef {import("../core/search.js").Search} Search */
-/** @typedef {import("../core/search.js").RecordTerm} RecordTerm */
+/** @typedef {import("../core/search.js").SearchTerm} SearchTerm */
+/** @typedef {import("../core/search.js").Kind} Kind */
 
 const NUMBERS = [12, 24, 48, 100];
 
-/** @param {{ terms: RecordTerm[], onAdd: (recordId: string) => void, onChange: (terms: RecordTerm[]) => void }} props */
-export function Terms({ terms, onAdd, onChange }) {
-  const [id, setId] = useState("");
-  const add = () => {
-    onAdd(id.trim());
-    setId("");
-  };
-  const weigh = (/** @type {RecordTerm} */ term, /** @type {number} */ weight) =>
+/**
+ * @typedef {object} TermsProps
+ * @property {SearchTerm[]} terms
+ * @property {import("../../openapi").components["schemas"]["Encoder"] | undefined} encoder says what can be asked for
+ * @property {(kind: Kind, value: string) => void} onAdd
+ * @property {(terms: SearchTerm[]) => void} onChange
+ */
+
+/** @param {TermsProps} props */
+export function Terms({ terms, encoder, onAdd, onChange }) {
+  const weigh = (/** @type {SearchTerm} */ term, /** @type {number} */ weight) =>
     onChange(terms.map((one) => (one === term ? { ...term, weight: weight || 1 } : one)));
   return html`
-    <ul class="terms">${terms.map((term) => html`<li key=${term.recordId} class="row">
-      <span>${term.weight < 0 ? "Less like" : "More like"} <strong>${term.recordId}</strong></span>
-      <label><span class="hidden">Weight of ${term.recordId}</span><input type="number" step="0.1" min="-10" max="10" value=${term.weight}
-        onChange=${valueTo((value) => weigh(term, Number(value)))} /></label>
-      <button type="button" class="small" aria-label="Remove ${term.recordId}" onClick=${() => onChange(terms.filter((one) => one !== term))}>Remove</button>
+    <ul class="terms">${terms.map((term) => html`<li key=${term.kind + term.value} class="row">
+      <span>${term.weight < 0 ? "Less like" : "More like"} ${term.kind === "color" && html`<span class="dot" style=${{ backgroundColor: term.value }}></span>`}<strong>${term.value}</strong></span>
+      <label><span class="hidden">Weight of ${term.value}</span><${Field} type="number" step="0.1" min="-10" max="10" value=${term.weight}
+        onValue=${(/** @type {string} */ value) => weigh(term, Number(value))} /></label>
+      <button type="button" class="small" aria-label="Remove ${term.value}" onClick=${() => onChange(terms.filter((one) => one !== term))}>Remove</button>
     </li>`)}</ul>
-    <form class="row" onSubmit=${submitTo(add)}><label>Like a record <input required value=${id} placeholder="record id" onInput=${valueTo(setId)} /></label>
-      <button type="submit">Add</button></form>`;
+    <${Addition} label="Like a record" placeholder="record id" onAdd=${(/** @type {string} */ id) => onAdd("recordId", id)} />
+    ${encoder?.takesText && html`<${Addition} label="In words" placeholder="red mug with stripes" onAdd=${(/** @type {string} */ words) => onAdd("text", words)} />`}
+    ${encoder?.takesColor && html`<${Addition} label="In a colour" type="color" onAdd=${(/** @type {string} */ color) => onAdd("color", color)} />`}`;
+}
+
+/** @param {{ label: string, type?: string, placeholder?: string, onAdd: (value: string) => void }} props */
+function Addition({ label, type = "text", placeholder, onAdd }) {
+  const empty = type === "color" ? "#d02030" : "";
+  const [value, setValue] = useState(empty);
+  const add = () => {
+    onAdd(value.trim());
+    if (!empty) setValue("");
+  };
+  return html`<form class="row" onSubmit=${submitTo(add)}><label>${label} <input required type=${type} maxlength="1000" value=${value} placeholder=${placeholder} onInput=${valueTo(setValue)} /></label>
+    <button type="submit">Add</button></form>`;
 }
 
 /** @param {{ search: Search, blocks: string[], own: string }} props */

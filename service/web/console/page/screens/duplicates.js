@@ -4,7 +4,7 @@ import { html, submitTo, useEffect, useRef, useState, valueTo } from "../core/ht
 import { isAborted, useAction, useCollection } from "../core/load.js";
 import { changeQuery } from "../core/place.js";
 import { usePictures } from "../core/pictures.js";
-import { counted, enumText, valueText } from "../core/text.js";
+import { counted, enumText, sorted, valueText } from "../core/text.js";
 import { Busy, Failure } from "../parts/failure.js";
 import { Origin, Picture } from "../parts/hits.js";
 
@@ -111,7 +111,7 @@ function Side({ app, collection, name, group, chosen, onChoose, judges, told, on
         <${Picture} hit=${record ?? { recordId: id, attributes: {} }} url=${pictures.urls.get(id)} />
         <h3>${id}</h3>
         ${record?.productId && html`<p>Product ${record.productId}</p>`}
-        <dl class="facts">${Object.entries(record?.attributes ?? {}).map(([key, value]) => html`<dt>${key}</dt><dd>${valueText(value)}</dd>`)}</dl>
+        <dl class="facts">${sorted(record?.attributes).map(([key, value]) => html`<dt>${key}</dt><dd>${valueText(value)}</dd>`)}</dl>
         ${onChoose && html`<label class="check"><input type="checkbox" checked=${chosen.has(id)} onChange=${() => onChoose(id)} /> Delete ${id}</label>`}
         ${judges && id !== first && html`<${Verdict} name=${name} first=${first} id=${id} onApart=${onApart} />`}
       </article>`;

@@ -5,6 +5,7 @@ import { useLoad } from "../core/load.js";
 import { changeQuery } from "../core/place.js";
 import { count, likenessWords, valueText } from "../core/text.js";
 import { Busy, Failure } from "../parts/failure.js";
+import { Field } from "../parts/field.js";
 
 /** @typedef {import("../../openapi").components["schemas"]["ProjectedRecord"]} Point */
 
@@ -28,12 +29,12 @@ export function RecordMap({ params, query }) {
   const choose = (/** @type {string} */ record) => changeQuery({ record });
   const legend = legendOf(points);
   /** @param {string} field */
-  const set = (field) => (/** @type {any} */ event) => changeQuery({ [field]: event.target.value });
+  const set = (field) => (/** @type {string} */ value) => changeQuery({ [field]: value });
   return html`
     <div class="row">
-      <label>Records <select value=${wanted} onChange=${set("count")}>${COUNTS.map((one) => html`<option value=${one}>${count(one)}</option>`)}</select></label>
-      <label>Colour by attribute <input value=${attribute ?? ""} placeholder="color" onChange=${set("attribute")} /></label>
-      <label>Only records with <input value=${filter ?? ""} placeholder="price < 50" onChange=${set("filter")} /></label>
+      <label>Records <select value=${wanted} onChange=${valueTo(set("count"))}>${COUNTS.map((one) => html`<option value=${one}>${count(one)}</option>`)}</select></label>
+      <label>Colour by attribute <${Field} value=${attribute ?? ""} placeholder="color" onValue=${set("attribute")} /></label>
+      <label>Only records with <${Field} value=${filter ?? ""} placeholder="price < 50" onValue=${set("filter")} /></label>
       <button type="button" onClick=${() => changeQuery({ seed: String(Number(seed) + 1) })}>Draw others</button>
     </div>
     <${Busy} when=${loading}>Computing the map … up to some seconds<//>

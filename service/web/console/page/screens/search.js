@@ -1,6 +1,6 @@
-// Search by a picture, by records, or both; and why a hit is a hit.
+// Search by a picture, records, colours, words, or several of them; and why a hit is a hit.
 import { describeAttributes } from "../core/attributes.js";
-import { html, useMemo, useState } from "../core/html.js";
+import { html, useState } from "../core/html.js";
 import { useCollection, useLoad } from "../core/load.js";
 import { changeQuery } from "../core/place.js";
 import { asCurl, asPython, hitsOf, readSearch, requestOf, runSearch, writeTerms } from "../core/search.js";
@@ -21,7 +21,8 @@ const pictures = new Map();
 export function Search({ app, params, query }) {
   const name = /** @type {string} */ (params.name);
   const collection = useCollection(name);
-  const blocks = useMemo(() => app.info.encoders.find((one) => one.id === collection.value?.encoderId)?.blocks ?? [], [collection.value]);
+  const encoder = app.info.encoders.find((one) => one.id === collection.value?.encoderId);
+  const blocks = encoder?.blocks ?? [];
   const search = readSearch(query, blocks);
   const [picture, setPicture] = useState(pictures.get(name));
   const attributes = useLoad((signal) => describeAttributes(name, search.filter, signal), [name, search.filter]);
@@ -37,11 +38,11 @@ export function Search({ app, params, query }) {
     setPicture(given);
     changeQuery({ region: undefined });
   };
-  const refer = (/** @type {string} */ recordId, /** @type {number} */ weight) =>
-    changeQuery({ terms: writeTerms([...search.terms.filter((term) => term.recordId !== recordId), { recordId, weight }]) });
+  const add = (/** @type {import("../core/search.js").Kind} */ kind, /** @type {string} */ value, weight = MORE) =>
+    changeQuery(writeTerms([...search.terms.filter((term) => term.kind !== kind || term.value !== value), { kind, value, weight }]));
   const actions = [
-    { words: "More like", run: (/** @type {string} */ id) => refer(id, MORE) },
-    { words: "Less like", run: (/** @type {string} */ id) => refer(id, LESS) },
+    { words: "More like", run: (/** @type {string} */ id) => add("recordId", id) },
+    { words: "Less like", run: (/** @type {string} */ id) => add("recordId", id, LESS) },
   ];
   const setFilter = (/** @type {string} */ filter) => changeQuery({ filter });
   const first = found.value?.first;
@@ -50,7 +51,7 @@ export function Search({ app, params, query }) {
     <section class="ask" aria-label="Query">
       <${QueryPicture} picture=${picture} region=${search.region} used=${picture && first?.regionsUsed[0]} onPicture=${show}
         onRegion=${(/** @type {any} */ region) => changeQuery({ region: region && [region.left, region.top, region.right, region.bottom].join(",") })} />
-      <${Terms} terms=${search.terms} onAdd=${(/** @type {string} */ id) => refer(id, MORE)} onChange=${(/** @type {any} */ terms) => changeQuery({ terms: writeTerms(terms) })} />
+      <${Terms} terms=${search.terms} encoder=${encoder} onAdd=${add} onChange=${(/** @type {any} */ terms) => changeQuery(writeTerms(terms))} />
       <${Options} search=${search} blocks=${blocks} own=${name} />
     </section>
     <section class="answer" aria-label="Answer">

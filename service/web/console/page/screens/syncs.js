@@ -1,6 +1,6 @@
 // Catalogue syncs: sources, a preview of a new feed, runs as they go, plans and their approval, failures.
 import { call, path, stream } from "../core/api.js";
-import { html, useEffect, useState } from "../core/html.js";
+import { html, submitTo, useEffect, useState, valueTo } from "../core/html.js";
 import { isAborted, useAction, useLoad } from "../core/load.js";
 import { go, linkTo } from "../core/place.js";
 import { age, count, counted, moment } from "../core/text.js";
@@ -16,14 +16,16 @@ const ATTENTION = ["failed", "blocked", "awaiting_approval", "succeeded_with_err
 /** @param {import("../core/app.js").ScreenProps} props */
 export function Syncs({ app }) {
   const { value, error, loading, reload } = useLoad((signal) => call("GET", "/v1/sources", { signal }), []);
+  const runs = useLoad(async (signal) => /** @type {Schemas["Run"][]} */ ((await call("GET", "/v1/runs", { query: { pageSize: 200 }, signal })).runs), []);
   const sources = /** @type {Schemas["Source"][]} */ (value?.sources ?? []);
+  const last = (/** @type {Schemas["Source"]} */ source) => runs.value?.find((run) => run.sourceId === source.sourceId);
   return html`
     <${Busy} when=${loading} />
-    <${Failure} error=${error} retry=${reload} />
+    <${Failure} error=${error ?? runs.error} retry=${reload} />
     ${value && (sources.length
-      ? html`<div class="scroll" tabindex="0"><table><thead><tr><th>Source</th><th>Collection</th><th>Schedule</th><th>Last success</th></tr></thead>
+      ? html`<div class="scroll" tabindex="0"><table><thead><tr><th>Source</th><th>Collection</th><th>Schedule</th><th>Last run</th><th>Last success</th></tr></thead>
           <tbody>${sources.map((one) => html`<tr key=${one.name}><td><a href=${linkTo(["syncs", one.name])}>${one.name}</a></td>
-            <td>${one.collection}</td><td>${scheduleText(one)}</td><td>${age(one.successTime)}</td></tr>`)}</tbody></table></div>`
+            <td>${one.collection}</td><td>${scheduleText(one)}</td><td><${State} state=${last(one)?.state ?? ""} /></td><td>${age(one.successTime)}</td></tr>`)}</tbody></table></div>`
       : html`<p>There is no source yet.</p>`)}
     <${NewSource} app=${app} onMade=${(/** @type {string} */ name) => go(["syncs", name])} />`;
 }
@@ -48,6 +50,7 @@ export function SourceRuns({ params, query }) {
     await call("PUT", path("/v1/sources/{}", name), { body: { ...source.value, paused: !source.value?.paused } });
     source.reload();
   });
+  const shown = query.run ?? runs.value?.[0]?.runId;
   return html`
     <p><a href=${linkTo(["syncs"])}>All sources</a></p>
     <h2>${name}</h2>
@@ -59,7 +62,7 @@ export function SourceRuns({ params, query }) {
       <button type="button" disabled=${starting || planning} onClick=${plan}>Only plan</button>
       ${source.value?.cron && html`<button type="button" onClick=${pause}>${source.value.paused ? "Resume the schedule" : "Pause the schedule"}</button>`}
     </p>
-    ${query.run && html`<${LiveRun} key=${query.run} id=${query.run} onChange=${runs.reload} />`}
+    ${shown && html`<${LiveRun} key=${shown} id=${shown} onChange=${runs.reload} />`}
     <h2>Runs</h2>
     <${Busy} when=${runs.loading} />
     ${runs.value && html`<div class="scroll" tabindex="0"><table><thead><tr><th>Begun</th><th>State</th><th class="number">Created</th><th class="number">Updated</th>
@@ -67,7 +70,8 @@ export function SourceRuns({ params, query }) {
         <td><a href=${linkTo(["syncs", name], { run: one.runId })} title=${moment(one.createTime)}>${age(one.createTime)}</a></td><td><${State} state=${one.state} /></td>
         <td class="number">${count(one.createdCount)}</td><td class="number">${count(one.updatedCount)}</td>
         <td class="number">${count(one.deletedCount)}</td><td class="number">${count(one.failedCount)}</td></tr>`)}</tbody></table></div>`}
-    <${Failures} name=${name} onRun=${show} />`;
+    <${Failures} name=${name} runs=${JSON.stringify(runs.value)} onRun=${show} />
+    ${source.value && html`<${Access} source=${source.value} onDone=${source.reload} />`}`;
 }
 
 /** @param {{ state: string }} props */
@@ -122,9 +126,27 @@ function LiveRun({ id, onChange }) {
   </section>`;
 }
 
-/** @param {{ name: string, onRun: (run: string) => void }} props */
-function Failures({ name, onRun }) {
-  const { value, error } = useLoad((signal) => call("GET", path("/v1/sources/{}/failures", name), { query: { pageSize: 100 }, signal }), [name]);
+/** Where the feed is, and what it is asked for with. @param {{ source: Schemas["Source"], onDone: () => void }} props */
+function Access({ source, onDone }) {
+  const [url, setUrl] = useState(source.url);
+  const [authorization, setAuthorization] = useState("");
+  const [done, setDone] = useState("");
+  const [save, saving, error] = useAction(async () => {
+    await call("PUT", path("/v1/sources/{}", source.name), { body: { ...source, url, authorization } });
+    setAuthorization("");
+    setDone("Saved.");
+    onDone();
+  });
+  return html`<details><summary>Change the address or the authorization</summary><form onSubmit=${submitTo(save)}>
+    <label>Address of the feed <input required value=${url} onInput=${valueTo(setUrl)} /></label>
+    <label>Authorization header <input type="password" autocomplete="off" value=${authorization} onInput=${valueTo(setAuthorization)}
+      placeholder=${source.hasAuthorization ? "as it is, unless the host changes" : "none"} /></label>
+    <button type="submit" disabled=${saving}>Save</button> <span role="status">${done}</span></form><${Failure} error=${error} /></details>`;
+}
+
+/** @param {{ name: string, runs: string, onRun: (run: string) => void }} props */
+function Failures({ name, runs, onRun }) {
+  const { value, error } = useLoad((signal) => call("GET", path("/v1/sources/{}/failures", name), { query: { pageSize: 100 }, signal }), [name, runs]);
   const [retry, retrying, refusal] = useAction(async () =>
     onRun((await call("POST", path("/v1/sources/{}/failures:retry", name), { body: {} })).run.runId),
   );
