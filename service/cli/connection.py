@@ -30,8 +30,8 @@ KeyOption = Annotated[
 ]
 
 
-def connect(target: str, api_key_file: Path | None, ca_file: Path | None) -> Client:
-    """Connects a client. Raises CommandError without a key."""
+def connect(target: str, api_key_file: Path | None, ca_file: Path | None, timeout_s: float = 30.0) -> Client:
+    """Connects a client. `timeout_s`: of a call, its repetitions included. Raises CommandError without a key."""
     settings = client_settings()
     key = read_key_file(api_key_file) if api_key_file else settings.api_key
     if not key:
@@ -41,7 +41,7 @@ def connect(target: str, api_key_file: Path | None, ca_file: Path | None) -> Cli
         raise CommandError(message, reason="KEY_MISSING", code=Exit.USAGE)
     ca_path = ca_file or (Path(settings.ca_file) if settings.ca_file else None)
     ca = ca_path.read_bytes() if ca_path else None
-    return Client(target or settings.target, key, ca=ca)
+    return Client(target or settings.target, key, ca=ca, timeout_s=timeout_s)
 
 
 def with_client(command: Callable[..., None]) -> Callable[..., None]:

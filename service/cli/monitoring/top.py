@@ -15,7 +15,7 @@ import typer
 from rich.live import Live
 from rich.text import Text
 
-from afterimage.client import AfterimageError, Client, Run, Unavailable
+from afterimage.client import AfterimageError, Client, DeadlineExceeded, Run, Unavailable
 from service.cli.connection import connect
 from service.cli.monitoring.figures import figures_of
 from service.cli.monitoring.metrics_page import MetricsPage, url_of
@@ -24,6 +24,7 @@ from service.cli.output import CommandError, JsonFlag, console, print_json
 from service.config import client_settings, load_settings, read_key_file
 
 _LAST_RUNS = 20
+_RUNS_S = 2.0  # for the list of runs: a server that does not answer must not hold up the screen, or its end
 
 
 def top(
@@ -47,7 +48,7 @@ def top(
     token = token_file or settings.metrics_token_file
     page = MetricsPage(url_of(url, settings), read_key_file(token) if token else "", ca_file)
     with contextlib.ExitStack() as stack:
-        client = stack.enter_context(connect("", None, None)) if client_settings().api_key else None
+        client = stack.enter_context(connect("", None, None, _RUNS_S)) if client_settings().api_key else None
         stopping = stack.enter_context(_stopping())
         frames = frames_of(page, ActiveRuns(client), lambda: not stopping.wait(interval))
         if once:
@@ -113,7 +114,7 @@ class ActiveRuns:
             found = [run for run in self._client.list_runs(limit=_LAST_RUNS) if not run.ended]
         except AfterimageError as error:
             self.note = f"no runs: {error.message}"
-            if not isinstance(error, Unavailable):
+            if not isinstance(error, Unavailable | DeadlineExceeded):
                 self._client = None
             return []
         self.note = ""

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from afterimage.client import NewRecord, PermissionDenied, Run
+from afterimage.client import AfterimageError, DeadlineExceeded, NewRecord, PermissionDenied, Run, Unavailable
 from service.cli.monitoring.figures import CallFigures, CollectionFigures, Duration, Figures
 from service.cli.monitoring.metrics_page import MetricsPage, url_of
 from service.cli.monitoring.screen import Shown, line, screen
@@ -166,21 +166,40 @@ def test_a_server_that_no_longer_answers_is_waited_for() -> None:
     assert all(shown.figures == first.figures for shown in rest)
 
 
-class AskedOnce:
-    """A client that may not list runs."""
+class Refusing:
+    """A client that may not list runs, or cannot."""
 
-    asked = 0
+    def __init__(self, error: AfterimageError) -> None:
+        self.asked, self._error = 0, error
 
     def list_runs(self, limit: int) -> list[Run]:
         self.asked += 1
-        raise PermissionDenied("scope sync is missing")
+        raise self._error
 
 
 def test_a_key_that_may_not_list_runs_is_asked_once() -> None:
-    client: Any = AskedOnce()
+    client: Any = Refusing(PermissionDenied("scope sync is missing"))
     runs = ActiveRuns(client)
     assert [runs.active(), runs.active(), client.asked] == [[], [], 1]
     assert runs.note == "no runs: scope sync is missing"
+
+
+@pytest.mark.parametrize("error", [Unavailable("gone"), DeadlineExceeded("slow")])
+def test_a_server_that_does_not_list_runs_now_is_asked_again(error: AfterimageError) -> None:
+    client: Any = Refusing(error)
+    runs = ActiveRuns(client)
+    assert [runs.active(), runs.active(), client.asked] == [[], [], 2]
+
+
+def test_runs_that_cannot_be_listed_hold_up_neither_the_figures_nor_the_end(server: Server, shell: Shell) -> None:
+    command = [*COMMAND, "top", "--url", server.http, "--interval", "0.2"]
+    environment = {**shell.environment, "AFTERIMAGE_API_KEY": server.key("top"), "AFTERIMAGE_TARGET": "127.0.0.1:1"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    assert "ready  calls " in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0  # the default deadline of a call is longer
+    process.stdout.close()
 
 
 def test_a_terminal_gets_a_screen_that_is_taken_away_at_the_end(server: Server, shell: Shell) -> None:
