@@ -4,7 +4,8 @@ docs/cli.md comes from the commands' own help, docs/architecture.svg and docs/ro
 docs/reference/ from the docstrings, service/web/api/openapi.json and docs/http-calls.md from the protos and the table
 of paths, docs/reliability.md from the last results of `make reliability` and `make bench-hostile`, docs/mutation.md
 from that of `make mutation`. In docs/privacy.md the tables of what can be read out of vectors come from that of
-`make bench-inversion`; the rest of the page is written by hand.
+`make bench-inversion`, and in docs/benchmarks.md the ten figures and the origin of all come from bench/results; the
+rest of these two pages is written by hand.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import typer
 from bench.inversion import document as inversion
 from bench.mutation import document
 from bench.mutation.result import RESULT as MUTATION_RESULT
-from docs import drawing, http_calls, openapi, reference_pages, reliability_page, rooms
+from docs import benchmark_page, drawing, http_calls, openapi, reference_pages, reliability_page, rooms
 from service.cli.main import application
 
 FOLDER = Path(__file__).parent
@@ -89,6 +90,7 @@ if MUTATION_RESULT.exists():
     DOCUMENTS["mutation.md"] = document.render
 if inversion.RESULT.exists():
     DOCUMENTS["privacy.md"] = lambda: inversion.render((FOLDER / "privacy.md").read_text())
+DOCUMENTS["benchmarks.md"] = lambda: benchmark_page.render((FOLDER / "benchmarks.md").read_text())
 
 
 def main() -> int:

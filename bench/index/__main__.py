@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--dimension", type=int, default=DIMENSION, help="other than 384: into index-<dimension>.json")
     parser.add_argument("--work", type=Path, help="folder for vectors and engines; else a temporary one")
     parser.add_argument(
-        "--keep", action="store_true", help="keep the results of sizes and contenders that are not measured now"
+        "--keep", action="store_true", help="keep what was measured at this commit before a stop, and measure the rest"
     )
     parser.add_argument("--contender", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -58,15 +58,21 @@ def main() -> None:
             work, name_of_result = work / str(options.dimension), f"index-{options.dimension}"
         work.mkdir(parents=True, exist_ok=True)
         described = prepare(work, options.rows, options.dimension)
-        before = json.loads((RESULTS / f"{name_of_result}.json").read_text()) if options.keep else {}
-        results: dict[str, dict[str, Any]] = before.get("sizes", {})
-        described = {**before.get("vectors", {}), **described}
+        results = measured_before(name_of_result) if options.keep else {}
         for rows in options.rows:
             results.setdefault(str(rows), {})
-            for name in (n for n in options.only if rows <= MOST_ROWS.get(n, rows)):
+            kept = set(results[str(rows)])
+            for name in (n for n in options.only if rows <= MOST_ROWS.get(n, rows) and n not in kept):
                 results[str(rows)][name] = in_own_process(name, rows, work)
                 write_result(name_of_result, {"vectors": described, "rounds": ROUNDS, "sizes": results})
             show(f"{rows:,} x {options.dimension}", results[str(rows)])
+
+
+def measured_before(name: str) -> dict[str, dict[str, Any]]:
+    """What a stopped run of the same commit has measured, by size and contender."""
+    path, now = RESULTS / f"{name}.json", commit()
+    sizes = json.loads(path.read_text())["sizes"] if path.exists() else {}
+    return {rows: {n: f for n, f in found.items() if f.get("commit") == now} for rows, found in sizes.items()}
 
 
 def prepare(work: Path, sizes: list[int], dimension: int) -> dict[str, Any]:

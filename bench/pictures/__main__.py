@@ -31,7 +31,7 @@ from rich.table import Table
 from afterimage.client import Client, NewRecord
 from bench.encoders.builtin import mobilenet_folder
 from bench.encoders.packs import SHARED
-from bench.environment import RESULTS, write_result
+from bench.environment import write_result
 from bench.pictures.load import COLLECTION, Running, closed_loop, open_loop, peak_memory, server_with
 from service.encoder.registry import BUILTIN_FOLDER
 
@@ -188,7 +188,8 @@ def main() -> None:
     """Measures, prints and writes bench/results/pictures.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--part", choices=("throughput", "load", "forgetting"), action="append")
+    parser.add_argument("--part", choices=("throughput", "load", "forgetting"), action="append",
+                        help="nothing is written")  # fmt: skip
     arguments = parser.parse_args()
     parts = {"throughput": throughput, "load": under_load, "forgetting": forgetting}
     with tempfile.TemporaryDirectory() as temporary:
@@ -198,10 +199,8 @@ def main() -> None:
             if arguments.part is None or name in arguments.part
         }
     _print(result)
-    stored = RESULTS / "pictures.json"
-    before = json.loads(stored.read_text()) if arguments.part and stored.exists() else {}
-    before.pop("machine", None)
-    print(f"written to {write_result('pictures', {**before, **result})}")
+    if not arguments.part:
+        print(f"written to {write_result('pictures', result)}")
 
 
 if __name__ == "__main__":
