@@ -59,7 +59,13 @@ def _opencv() -> None:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One real server for all tests of a process. Each test has its own tenants on it."""
-    environment = {"AFTERIMAGE_XIMILAR_DOOR": "true", "AFTERIMAGE_CONSOLE_PICTURE_HOSTS": "pictures.example"}
+    from tests.support.data.detectors import write_bright  # only now: it imports onnx
+
+    detectors = write_bright(tmp_path_factory.mktemp("detectors"), "bright").parent
+    environment = {
+        "AFTERIMAGE_XIMILAR_DOOR": "true", "AFTERIMAGE_CONSOLE_PICTURE_HOSTS": "pictures.example",
+        "AFTERIMAGE_DETECTORS_DIR": str(detectors), "AFTERIMAGE_DETECTOR": "bright",
+    }  # fmt: skip
     running = share(start_server(tmp_path_factory.mktemp("server"), environment=environment, anew=True))
     yield running
     assert running.stop() == 0

@@ -63,6 +63,7 @@ METHODS: Mapping[str, Method] = by_path(
         Row("CompareSearches", Scope.SEARCH, reads=reads.read_two),
         Row("FindDuplicates", Scope.SEARCH, deadline=_OPEN, reads=reads.read_filtered),
         Row("Encode", Scope.EXPORT, audit=audit.ENCODE_VECTORS),
+        Row("DetectObjects", Scope.SEARCH),
         Row("Classify", Scope.SEARCH, reads=reads.read_filtered),
         Row("Rank", Scope.SEARCH),
         Row("JudgePairs", Scope.INSERT, _IDEMPOTENT, audit=audit.JUDGE_PAIRS),

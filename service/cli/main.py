@@ -18,6 +18,7 @@ _COMMANDS = {
     "insert": "collections.insert.insert",
     "search": "collections.search.search",
     "searches": "searches.searches.searches",
+    "objects": "searches.objects.objects",
     "compare": "collections.compare.compare",
     "duplicates": "collections.duplicates.duplicates",
     "feedback": "collections.feedback.feedback",

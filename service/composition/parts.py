@@ -10,6 +10,7 @@ from service.calls.limits.call_limiter import CallLimits
 from service.calls.limits.keyless import KeylessCalls
 from service.calls.methods import METHODS
 from service.config import process_environment
+from service.detector.registry import DetectorRegistry
 from service.encoder.admission import AdmissionLimits
 from service.encoder.decode_pool.pool import Decoders, DecodingLimits
 from service.encoder.execution import Hardware
@@ -37,8 +38,16 @@ from service.web.connections import ConnectionLimits
 
 def encoders_of(settings: Settings) -> EncoderRegistry:
     """The encoders that the settings name. Raises SettingError."""
-    hardware = Hardware(settings.cores, settings.model_provider, settings.model_threads, settings.max_batch_size)
-    return EncoderRegistry(settings.encoders_dir, settings.default_encoder, hardware)
+    return EncoderRegistry(settings.encoders_dir, settings.default_encoder, _hardware_of(settings))
+
+
+def detectors_of(settings: Settings) -> DetectorRegistry:
+    """The detectors that the settings name. Raises SettingError."""
+    return DetectorRegistry(settings.detectors_dir, settings.detector, _hardware_of(settings))
+
+
+def _hardware_of(settings: Settings) -> Hardware:
+    return Hardware(settings.cores, settings.model_provider, settings.model_threads, settings.max_batch_size)
 
 
 def limits_of(settings: Settings) -> PictureLimits:

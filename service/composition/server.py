@@ -18,6 +18,7 @@ from service.composition.parts import (
     admission_of,
     certificates_of,
     decoders_of,
+    detectors_of,
     encoders_of,
     feed_fetcher,
     fetch_counter,
@@ -31,6 +32,7 @@ from service.config import process_environment
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
 from service.encoder.admission import Admission
+from service.engine.detection.pipeline import DetectionPipeline
 from service.engine.download_links import DownloadLinks
 from service.engine.engine import Engine
 from service.engine.picture_storage import PictureStorage
@@ -83,6 +85,7 @@ def engine_of(
     encoders, workers = encoders_of(settings), Workers(settings.cores)
     admission = Admission(admission_of(settings))
     pictures = EncodingPipeline(encoders, workers, decoders_of(settings), admission, metrics, allowances.picture)
+    detection = DetectionPipeline(detectors_of(settings), pictures, workers, metrics, allowances.picture)
     indexes = LocalVectorIndexes(query_shift=encoders.query_shift)
     cache = CollectionCache(indexes, settings.index_bytes, budget_files=settings.collection_files)
     spaces = TenantSpaces(
@@ -91,7 +94,7 @@ def engine_of(
     )  # fmt: skip
     sources = Sources(picture_fetcher(settings, fetch_counter(metrics)), registry.fetch_hosts, workers, metrics)
     picture_storage = PictureStorage(SealedObjects(object_store_of(settings), registry.data_key), workers)
-    return Engine(spaces, encoders, pictures, sources, workers, metrics, allowances, picture_storage)
+    return Engine(spaces, encoders, pictures, detection, sources, workers, metrics, allowances, picture_storage)
 
 
 def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis | None) -> Lifecycle:

@@ -220,14 +220,15 @@ def read_manifest(folder: Path) -> Manifest:
         raise SettingError(f"{path}: {where}: {first['msg']} (see docs/formats/encoder-manifest.md)") from error
     if manifest.vectors_only:
         return manifest
-    _check_digest(folder / manifest.model, manifest.sha256)
+    check_digest(folder / manifest.model, manifest.sha256)
     if manifest.text is not None:
-        _check_digest(folder / manifest.text.model, manifest.text.sha256)
-        _check_digest(folder / manifest.text.tokenizer, manifest.text.tokenizer_sha256)
+        check_digest(folder / manifest.text.model, manifest.text.sha256)
+        check_digest(folder / manifest.text.tokenizer, manifest.text.tokenizer_sha256)
     return manifest
 
 
-def _check_digest(path: Path, stated: str) -> None:
+def check_digest(path: Path, stated: str) -> None:
+    """Raises SettingError unless a file has the SHA-256 that its manifest states."""
     found = model_digest(path)
     if found != stated:
         raise SettingError(

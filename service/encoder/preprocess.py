@@ -3,6 +3,8 @@ PREPROCESSING_VERSION."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,15 @@ Tensor = NDArray[np.generic]
 # How many times the model's side the decoded picture keeps at least; more where a frame may be cut off.
 _ENOUGH, _ENOUGH_TO_TRIM = 2, 3
 _TRIM_SIDE, _TRIM_TOLERANCE, _TRIM_SHARE, _TRIM_MOST = 160, 14, 0.98, 0.35
+
+
+class Placement(NamedTuple):
+    """Where a picture lies in the model's input, in pixels of the input. It may reach beyond the edges."""
+
+    top: int
+    left: int
+    height: int
+    width: int
 
 
 def to_tensor(pixels: NDArray[np.uint8], spec: InputSpec) -> Tensor:
@@ -85,21 +96,30 @@ def _ends_alike(near: NDArray[np.bool_]) -> bool:
     return bool((near.sum() - inside.sum()) * 2 >= near.size - inside.size)
 
 
-def _fit(pixels: NDArray[np.uint8], height: int, width: int, spec: InputSpec) -> NDArray[np.uint8]:
-    rows, columns = pixels.shape[:2]
+def placement(rows: int, columns: int, spec: InputSpec) -> Placement:
+    """Where `to_tensor` puts a picture of so many rows and columns, of which it trims nothing."""
+    height, width = spec.size
     if spec.resize == "stretch":
-        return _resize(pixels, height, width)
+        return Placement(0, 0, height, width)
     if spec.resize == "pad":
         factor = min(height / rows, width / columns)
-        inner = _resize(pixels, max(1, round(rows * factor)), max(1, round(columns * factor)))
+        fitted = max(1, round(rows * factor)), max(1, round(columns * factor))
+    else:
+        factor = max(height / rows, width / columns) / spec.crop_fraction
+        fitted = max(height, round(rows * factor)), max(width, round(columns * factor))
+    return Placement(int((height - fitted[0]) / 2), int((width - fitted[1]) / 2), *fitted)
+
+
+def _fit(pixels: NDArray[np.uint8], height: int, width: int, spec: InputSpec) -> NDArray[np.uint8]:
+    placed = placement(*pixels.shape[:2], spec)
+    resized = _resize(pixels, placed.height, placed.width)
+    if spec.resize == "stretch":
+        return resized
+    if spec.resize == "pad":
         canvas = np.full((height, width, 3), spec.pad_value, np.uint8)
-        top, left = (height - inner.shape[0]) // 2, (width - inner.shape[1]) // 2
-        canvas[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
+        canvas[placed.top : placed.top + placed.height, placed.left : placed.left + placed.width] = resized
         return canvas
-    factor = max(height / rows, width / columns) / spec.crop_fraction
-    larger = _resize(pixels, max(height, round(rows * factor)), max(width, round(columns * factor)))
-    top, left = (larger.shape[0] - height) // 2, (larger.shape[1] - width) // 2
-    return larger[top : top + height, left : left + width]
+    return resized[-placed.top : height - placed.top, -placed.left : width - placed.left]
 
 
 def _resize(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from index import Collection, CollectionSpec, PicturePolicy, TenantDirectory
+from service.detector.suppression import ObjectLimits
 from service.encoder.fair_queue import Lane
 from service.encoder.manifest import BlockSpec, Manifest, ScoreSpec
 from service.encoder.registry import EncoderRegistry
+from service.engine.detection.pipeline import DetectionPipeline, ObjectsOfPicture
 from service.engine.emphasis import Emphasis, check_default_emphasis, effective_emphasis
 from service.engine.faults import translated_errors
 from service.engine.picture_storage import PictureStorage
@@ -51,6 +53,7 @@ class Engine:
     spaces: TenantSpaces
     encoders: EncoderRegistry
     pictures: EncodingPipeline
+    detection: DetectionPipeline
     sources: Sources
     workers: Workers
     metrics: Metrics
@@ -64,14 +67,16 @@ class Engine:
         return self.picture_storage.objects
 
     async def start(self, default_encoder: str) -> None:
-        """Removes what deleted tenants left, and loads the default encoder. Raises SettingError."""
+        """Removes what deleted tenants left, and loads the default encoder and the detector. Raises SettingError."""
         await asyncio.to_thread(self.spaces.remove_deleted)
         await self.pictures.start(default_encoder)
+        await self.detection.start()
 
     async def close_collections(self, snapshots_s: float) -> None:
         """Closes what calls use: downloads, decoders, collections. Snapshots are begun for `snapshots_s` seconds.
         Threads still serve what has begun."""
         await self.sources.close()
+        await self.detection.close()
         await self.pictures.close()
         await asyncio.to_thread(self.spaces.close, snapshots_s)
 
@@ -111,6 +116,11 @@ class Engine:
         """The vector of a picture that someone searches with. Raises ServiceError."""
         resolved = await self.sources.resolved(picture, principal.tenant_uid)
         return await self.pictures.encode(resolved, encoder, Purpose(principal.tenant_uid, Lane.SEARCH))
+
+    async def objects_of(self, principal: Principal, picture: PictureSource, limits: ObjectLimits) -> ObjectsOfPicture:
+        """The objects of a picture that someone looks at or searches with. Raises ServiceError."""
+        resolved = await self.sources.resolved(picture, principal.tenant_uid)
+        return await self.detection.detect(resolved, Purpose(principal.tenant_uid, Lane.SEARCH), limits)
 
     async def encoded_color(self, principal: Principal, color: Color, encoder: Manifest) -> Encoded:
         """The vector of a colour that someone searches with, for the allowance of a picture. Raises ServiceError

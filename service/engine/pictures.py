@@ -129,9 +129,10 @@ class EncodingPipeline:
         visit = Visit(purpose.tenant, purpose.lane, len(image))
 
         async def decoded() -> tuple[NDArray[np.generic], tuple[Note, ...]]:
-            return await self.decoders.decode(
+            found = await self.decoders.decode(
                 image, picture.region, encoder.input, visit.lane, visit.tenant, partial=picture.partial
             )
+            return found.tensor, found.notes
 
         return await self._inflight.once(key, lambda: self._encode(decoded, visit, encoder))
 

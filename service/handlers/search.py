@@ -29,6 +29,7 @@ from service.handlers.conversion.search import (
     is_composed,
     max_distance_of,
     max_hits,
+    max_objects_of,
     min_score_of,
     orders_by_distance,
     record_ids_of,
@@ -40,6 +41,7 @@ from service.handlers.conversion.search import (
 from service.handlers.conversion.values import check_count, from_notes, invalid, most_vectors, within
 from service.handlers.judgements import JudgementHandlers
 from service.handlers.request_limits import DEFAULT_CLASSIFY_K, MAX_BATCH_SEARCHES, MAX_CLASSIFY_K, MAX_PICTURES
+from service.handlers.searches.objects import ObjectSearches
 from service.handlers.searches.projection import Projections
 from service.handlers.searches.saved_searches import fill_in_saved
 from service.handlers.searches.search_report import search, search_at_once
@@ -63,7 +65,7 @@ class SearchHandlers(JudgementHandlers):
 
     def __init__(self, engine: Engine, metrics: Metrics, responses: LargeResponses) -> None:
         self._engine, self._metrics, self._responses = engine, metrics, responses
-        self._projections = Projections(engine, responses)
+        self._projections, self._objects = Projections(engine, responses), ObjectSearches(engine, self._search)
 
     async def Search(self, request: pb.SearchRequest, caller: Principal) -> pb.SearchResponse:
         """Finds the nearest records."""
@@ -75,6 +77,7 @@ class SearchHandlers(JudgementHandlers):
     async def _searched(self, request: pb.SearchRequest, caller: Principal) -> pb.SearchResponse:
         check_search(request)
         terms = to_terms(request.query)
+        answer = self._objects.each if max_objects_of(request) else self._search
         vector_bytes = 0
         if request.include_vectors:
             caller.require(Scope.EXPORT)
@@ -83,9 +86,9 @@ class SearchHandlers(JudgementHandlers):
             vector_bytes = 4 * collection.spec.dimension
         if max_hits(request) * (_RECORD_BYTES + vector_bytes) <= _SMALL_BYTES:
             with self._responses.searching(caller.tenant_uid):
-                return await self._search(request, terms, caller, Work())
+                return await answer(request, terms, caller, Work())
         async with self._responses.making(caller.tenant_uid, max_hits(request), vector_bytes) as work:
-            return await self._search(request, terms, caller, work)
+            return await answer(request, terms, caller, work)
 
     async def BatchSearch(self, request: pb.BatchSearchRequest, caller: Principal) -> pb.BatchSearchResponse:
         """Runs several searches; each fails alone."""
@@ -130,6 +133,10 @@ class SearchHandlers(JudgementHandlers):
             encoder_fingerprint=encoder.fingerprint,
             dimension=encoder.output.dimension,
         )
+
+    async def DetectObjects(self, request: pb.DetectObjectsRequest, caller: Principal) -> pb.DetectObjectsResponse:
+        """Finds the objects in pictures; stores nothing."""
+        return await self._objects.detect(request, caller)
 
     async def Classify(self, request: pb.ClassifyRequest, caller: Principal) -> pb.ClassifyResponse:
         """Labels a query by a vote of the nearest records."""

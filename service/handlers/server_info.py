@@ -6,6 +6,7 @@ from afterimage.v1 import server_info_service_pb2 as pb
 from index import MAX_ATTRIBUTES, MAX_FILTER_BYTES, MAX_ID_BYTES
 from service.engine.engine import Engine
 from service.engine.terms.colors import color_block
+from service.handlers.conversion.objects import from_detector
 from service.handlers.conversion.tuning import from_calibration
 from service.handlers.request_limits import MAX_BATCH_RECORDS, MAX_BATCH_SEARCHES, MAX_K, MAX_OFFSET, MAX_TERMS
 from service.tenancy.keyring import Principal
@@ -18,9 +19,10 @@ class ServerInfoHandlers:
         self._engine, self._version, self._max_message_bytes = engine, version, max_message_bytes
 
     async def GetServerInfo(self, request: pb.GetServerInfoRequest, caller: Principal) -> pb.GetServerInfoResponse:
-        """Returns the version, the limits and the encoders of the server."""
+        """Returns the version, the limits and the models of the server."""
         limits, encoders = self._engine.pictures.decoders.picture_limits, self._engine.encoders
         calibrations = await self._engine.workers.upkeep(self._engine.first_calibrations)
+        detector = self._engine.detection.detector
         return pb.GetServerInfoResponse(
             version=self._version,
             limits=pb.Limits(
@@ -54,4 +56,5 @@ class ServerInfoHandlers:
             fetches_urls=self._engine.sources.fetches,
             scopes=sorted(caller.scopes),
             takes_idempotency_keys=True,
+            detector=from_detector(detector) if detector else None,
         )  # fmt: skip

@@ -103,6 +103,8 @@ class Settings(BaseSettings):
     redis_url: str = Field("", description="redis://, rediss:// or unix:// URL. Empty: an embedded Redis.")
     encoders_dir: Path | None = Field(None, description="Directory with one folder per custom encoder.")
     default_encoder: str = Field("builtin", description="Encoder of new collections that specify none.")
+    detectors_dir: Path | None = Field(None, description="Directory with one folder per custom detector.")
+    detector: str = Field("builtin", description="Detector of objects in pictures.")
     model_provider: Literal["cpu", "cuda", "tensorrt", "openvino"] = Field(
         "cpu", description="ONNX Runtime execution provider."
     )

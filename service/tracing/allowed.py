@@ -21,6 +21,7 @@ class Stage(StrEnum):
     QUEUE = "queue"
     DECODE = "decode"
     ENCODE = "encode"
+    DETECT = "detect"
     FILTER = "filter"
     SEARCH = "search"
     STORE = "store"

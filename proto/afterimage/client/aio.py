@@ -97,6 +97,7 @@ class AsyncClient:
     search = async_method(searches.search)
     compare = async_method(searches.compare)
     encode = async_method(searches.encode)
+    detect_objects = async_method(searches.detect_objects)
     classify = async_method(searches.classify)
     rank = async_method(searches.rank)
     judge_pairs = async_method(judgements.judge_pairs)

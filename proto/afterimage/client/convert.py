@@ -20,6 +20,8 @@ from afterimage.client.values import (
     AttributeValue,
     Collection,
     Comparison,
+    DetectedObject,
+    Detector,
     DuplicateGroup,
     EncodedPicture,
     Encoder,
@@ -29,10 +31,12 @@ from afterimage.client.values import (
     ImageSource,
     NewRecord,
     NumberRange,
+    ObjectHits,
     PassedOver,
     Patch,
     Picture,
     PictureNote,
+    PictureObjects,
     RankedPicture,
     Record,
     RecordFailure,
@@ -153,6 +157,13 @@ def to_sample(message: records_pb.SampleRecordsResponse) -> RecordSample:
     )  # fmt: skip
 
 
+def object_search(name: str) -> search_pb.ObjectSearch.ValueType:
+    """Returns the enum value of "none" or "each". Raises InvalidArgument."""
+    if name not in ("", "none", "each"):
+        raise invalid("objects", f'objects is {name!r}; pass "each" or "none"')
+    return search_pb.ObjectSearch.Value(f"OBJECT_SEARCH_{name.upper() or 'UNSPECIFIED'}")
+
+
 def facet_over(name: str) -> search_pb.FacetOver.ValueType:
     """Returns the enum value for "matching" or "hits"; empty: unspecified. Raises InvalidArgument."""
     if name not in ("", "matching", "hits"):
@@ -215,7 +226,7 @@ def to_search_result(message: search_pb.SearchResponse) -> SearchResult:
     """Returns the result of a search."""
     return SearchResult(
         tuple(_hit(h) for h in message.hits),
-        tuple(HitGroup(g.product_id, tuple(_hit(h) for h in g.hits)) for g in message.groups),
+        _groups(message.groups),
         message.allowed_count,
         message.encoder_id,
         message.encoder_fingerprint,
@@ -236,6 +247,7 @@ def to_search_result(message: search_pb.SearchResponse) -> SearchResult:
         message.saved_search_version,
         dict(sorted(message.weights.items())),
         _source_name(message.calibration),
+        tuple(_object_hits(found) for found in message.objects),
     )
 
 
@@ -253,6 +265,27 @@ def to_encoded(message: search_pb.EncodedPicture) -> EncodedPicture:
     """Returns a vector or an error."""
     error = to_failure(message.error) if message.HasField("error") else None
     return EncodedPicture(message.vector, error, to_notes(message.notes))
+
+
+def to_picture_objects(message: search_pb.PictureObjects) -> PictureObjects:
+    """Returns the objects of a picture or its error."""
+    error = to_failure(message.error) if message.HasField("error") else None
+    return PictureObjects(tuple(to_object(o) for o in message.objects), error, to_notes(message.notes))
+
+
+def to_object(message: types_pb.DetectedObject) -> DetectedObject:
+    """Returns an object in a picture."""
+    region = message.region
+    return DetectedObject(Region(region.left, region.top, region.right, region.bottom), message.label, message.score)
+
+
+def _object_hits(message: search_pb.ObjectHits) -> ObjectHits:
+    hits = tuple(_hit(h) for h in message.hits)
+    return ObjectHits(to_object(message.object), hits, _groups(message.groups), message.search_id)
+
+
+def _groups(messages: Iterable[search_pb.HitGroup]) -> tuple[HitGroup, ...]:
+    return tuple(HitGroup(g.product_id, tuple(_hit(h) for h in g.hits)) for g in messages)
 
 
 def to_ranked(message: search_pb.RankedPicture) -> RankedPicture:
@@ -302,8 +335,12 @@ def to_server_info(message: info_pb.GetServerInfoResponse) -> ServerInfo:
     )
     return ServerInfo(
         message.version, limits, encoders, tuple(message.image_formats), message.fetches_urls, tuple(message.scopes),
-        message.takes_idempotency_keys,
+        message.takes_idempotency_keys, _detector(message.detector) if message.HasField("detector") else None,
     )  # fmt: skip
+
+
+def _detector(message: info_pb.Detector) -> Detector:
+    return Detector(message.id, message.version, message.license, tuple(message.labels), message.min_score)
 
 
 def _query_term(term: Term) -> search_pb.QueryTerm:

@@ -10,7 +10,7 @@ from afterimage.client import convert
 from afterimage.client.calls import Call
 from afterimage.client.checks import checked_text
 from afterimage.client.errors import invalid
-from afterimage.client.searches import boost_value, facet_over_name, search
+from afterimage.client.searches import boost_value, facet_over_name, object_search_name, search
 from afterimage.client.values import SavedSearch, SearchParameter
 from afterimage.v1 import saved_search_service_pb2 as pb
 from afterimage.v1 import search_service_pb2 as search_pb
@@ -132,6 +132,8 @@ def _options(request: search_pb.SearchRequest) -> dict[str, object]:
     for field, value in request.ListFields():
         if field.name == "boosts":
             options["boosts"] = [boost_value(b) for b in request.boosts]
+        elif field.name == "objects":
+            options["objects"] = object_search_name(request.objects)
         elif field.name == "facet_over":
             options["facet_over"] = facet_over_name(request.facet_over)
         elif field.name == "emphasis":

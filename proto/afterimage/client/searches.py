@@ -17,6 +17,7 @@ from afterimage.client.values import (
     ImageSource,
     Label,
     Picture,
+    PictureObjects,
     ProjectedRecord,
     RankedPicture,
     RecordMap,
@@ -62,6 +63,8 @@ def search(
     saved_search_version: int = 0,
     parameters: Mapping[str, str | float | bool] | None = None,
     saved_search_without: Sequence[str] = (),
+    objects: str = "",
+    max_objects: int = 0,
     timeout_s: float | None = None,
 ) -> Call[SearchResult]:
     """Returns the records nearest to a picture (bytes), a Term, or several weighted Terms.
@@ -82,6 +85,8 @@ def search(
     - saved_search: name of a saved search, whose options hold where none are given here. Both filters must match.
     - parameters: values of what its filters contain as `$name`.
     - saved_search_without: options of it to leave out, such as ["filter"].
+    - objects: "each": search with each object in the picture alone; their hits are in `objects` of the result.
+    - max_objects: number of objects with the best scores, 1 to 32; 0: 16.
     """
     request = search_pb.SearchRequest(
         collection=collection, query=convert.query_terms(query), offset=offset, filter=filter,
@@ -97,6 +102,7 @@ def search(
         saved_search=saved_search,
         saved_search_version=saved_search_version,
         saved_search_without=checked_texts("saved_search_without", saved_search_without),
+        objects=convert.object_search(objects), max_objects=max_objects,
     )  # fmt: skip
     convert.fill_parameters(request.parameters, parameters or {})
     return Call("SearchService", "Search", request, convert.to_search_result, timeout_s=timeout_s)
@@ -131,6 +137,22 @@ def encode(pictures: Sequence[Picture | ImageSource | str], *, encoder_id: str =
     """Returns the vectors of pictures. Stores nothing."""
     request = search_pb.EncodeRequest(encoder_id=encoder_id, pictures=[convert.picture_input(p) for p in pictures])
     return Call("SearchService", "Encode", request, lambda r: [convert.to_encoded(p) for p in r.pictures])
+
+
+def detect_objects(
+    pictures: Sequence[Picture | ImageSource | str], *, max_objects: int = 0, min_score: float | None = None
+) -> Call[list[PictureObjects]]:
+    """Finds the objects in up to 100 pictures. Stores nothing.
+
+    - max_objects: number of objects of a picture with the best scores, 1 to 32; 0: 16.
+    - min_score: of an object, 0 to 1; None: that of the detector.
+    """
+    request = search_pb.DetectObjectsRequest(
+        pictures=[convert.picture_input(p) for p in pictures], max_objects=max_objects, min_score=min_score
+    )
+    return Call(
+        "SearchService", "DetectObjects", request, lambda r: [convert.to_picture_objects(p) for p in r.pictures]
+    )
 
 
 def classify(
@@ -218,3 +240,8 @@ def boost_value(message: search_pb.Boost) -> Boost:
 def facet_over_name(value: search_pb.FacetOver.ValueType) -> str:
     """Returns the name of what facets count; empty: unspecified."""
     return {search_pb.FACET_OVER_MATCHING: "matching", search_pb.FACET_OVER_HITS: "hits"}.get(value, "")
+
+
+def object_search_name(value: search_pb.ObjectSearch.ValueType) -> str:
+    """Returns "none" or "each"."""
+    return search_pb.ObjectSearch.Name(value).removeprefix("OBJECT_SEARCH_").lower()

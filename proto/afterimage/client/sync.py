@@ -97,6 +97,7 @@ class Client:
     search = sync_method(searches.search)
     compare = sync_method(searches.compare)
     encode = sync_method(searches.encode)
+    detect_objects = sync_method(searches.detect_objects)
     classify = sync_method(searches.classify)
     rank = sync_method(searches.rank)
     judge_pairs = sync_method(judgements.judge_pairs)

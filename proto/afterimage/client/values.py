@@ -49,6 +49,15 @@ class Region:
 
 
 @dataclass(frozen=True)
+class DetectedObject:
+    """An object in a picture. label: of its class. score: 0 to 1, how sure the detector is."""
+
+    region: Region
+    label: str
+    score: float
+
+
+@dataclass(frozen=True)
 class NewRecord:
     """A record to insert, with exactly one of image, url and vector."""
 
@@ -281,6 +290,7 @@ class SearchResult:
     - passed_over: with `diversity`, nearer records that gave way; at most 100 of the `passed_over_total`.
     - search_id: with `with_search_id`, stands for the query in a `Term` for an hour.
     - saved_search_version: of the saved search that was used; 0: none.
+    - objects: with `objects="each"`, the hits of each object, instead of `hits` and `groups`.
     """
 
     hits: tuple[Hit, ...]
@@ -305,6 +315,20 @@ class SearchResult:
     saved_search_version: int = 0
     weights: Mapping[str, float] = field(default_factory=dict)
     calibration: str = ""
+    objects: tuple[ObjectHits, ...] = ()
+
+
+@dataclass(frozen=True)
+class ObjectHits:
+    """The hits, or groups, of one object of a picture. search_id: as that of SearchResult, for this object.
+
+    If no object was found, it is the whole picture, or its region, without a label and a score.
+    """
+
+    object: DetectedObject
+    hits: tuple[Hit, ...]
+    groups: tuple[HitGroup, ...] = ()
+    search_id: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -581,6 +605,15 @@ class EncodedPicture:
 
 
 @dataclass(frozen=True)
+class PictureObjects:
+    """The objects of a picture, the best score first, or its error."""
+
+    objects: tuple[DetectedObject, ...]
+    error: RecordFailure | None = None
+    notes: tuple[PictureNote, ...] = ()
+
+
+@dataclass(frozen=True)
 class Label:
     """A predicted value, its share of the votes and its number of votes."""
 
@@ -622,8 +655,19 @@ class Encoder:
 
 
 @dataclass(frozen=True)
+class Detector:
+    """A model that finds objects in pictures. labels: up to 100 of them. min_score: of an object, by default."""
+
+    id: str
+    version: str
+    license: str
+    labels: tuple[str, ...]
+    min_score: float
+
+
+@dataclass(frozen=True)
 class ServerInfo:
-    """Information about the server. `limits` has the fields of the proto message Limits."""
+    """Information about the server. `limits` has the fields of the proto message Limits. detector: None without one."""
 
     version: str
     limits: Mapping[str, int]
@@ -632,3 +676,4 @@ class ServerInfo:
     fetches_urls: bool
     scopes: tuple[str, ...]
     takes_idempotency_keys: bool = False
+    detector: Detector | None = None

@@ -91,6 +91,30 @@ FACET_OVER_HITS: FacetOver.ValueType  # 2
 """The hits of the response."""
 Global___FacetOver: _TypeAlias = FacetOver  # noqa: Y015
 
+class _ObjectSearch:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ObjectSearchEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ObjectSearch.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OBJECT_SEARCH_UNSPECIFIED: _ObjectSearch.ValueType  # 0
+    """As OBJECT_SEARCH_NONE."""
+    OBJECT_SEARCH_NONE: _ObjectSearch.ValueType  # 1
+    """The picture, or its region."""
+    OBJECT_SEARCH_EACH: _ObjectSearch.ValueType  # 2
+    """Each object in the picture, or in its region, alone. Needs a detector (GetServerInfoResponse.detector)."""
+
+class ObjectSearch(_ObjectSearch, metaclass=_ObjectSearchEnumTypeWrapper):
+    """What of a picture a search is for."""
+
+OBJECT_SEARCH_UNSPECIFIED: ObjectSearch.ValueType  # 0
+"""As OBJECT_SEARCH_NONE."""
+OBJECT_SEARCH_NONE: ObjectSearch.ValueType  # 1
+"""The picture, or its region."""
+OBJECT_SEARCH_EACH: ObjectSearch.ValueType  # 2
+"""Each object in the picture, or in its region, alone. Needs a detector (GetServerInfoResponse.detector)."""
+Global___ObjectSearch: _TypeAlias = ObjectSearch  # noqa: Y015
+
 class _Decay:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -447,6 +471,8 @@ class SearchRequest(_message.Message):
     SAVED_SEARCH_VERSION_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     SAVED_SEARCH_WITHOUT_FIELD_NUMBER: _builtins.int
+    OBJECTS_FIELD_NUMBER: _builtins.int
+    MAX_OBJECTS_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     k: _builtins.int
     """Number of hits, or of groups if `group_by` is set: 1 to 1,000."""
@@ -492,6 +518,15 @@ class SearchRequest(_message.Message):
     """
     saved_search_version: _builtins.int
     """Version of the saved search; 0: the newest."""
+    objects: Global___ObjectSearch.ValueType
+    """EACH searches with each object of a picture, and returns the hits in SearchResponse.objects. The query must be one
+    term with `image` or `url`. Each object counts as a picture that is encoded, and the picture as one more. Not with
+    `facets`.
+    """
+    max_objects: _builtins.int
+    """Only with EACH: maximum number of objects, those with the best scores: 1 to 32; 0 means 16. Multiplied by `k` and
+    `group_size`, at most 10,000.
+    """
     @_builtins.property
     def query(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueryTerm]:
         """1 to 16 terms. At least one must have a positive weight."""
@@ -573,10 +608,12 @@ class SearchRequest(_message.Message):
         saved_search_version: _builtins.int = ...,
         parameters: _abc.Mapping[_builtins.str, _types_pb2.AttributeValue] | None = ...,
         saved_search_without: _abc.Iterable[_builtins.str] | None = ...,
+        objects: Global___ObjectSearch.ValueType = ...,
+        max_objects: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_boost_cap", b"_boost_cap", "_max_distance", b"_max_distance", "_min_score", b"_min_score", "boost_cap", b"boost_cap", "feedback", b"feedback", "max_distance", b"max_distance", "min_score", b"min_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_boost_cap", b"_boost_cap", "_max_distance", b"_max_distance", "_min_score", b"_min_score", "boost_cap", b"boost_cap", "boosts", b"boosts", "collection", b"collection", "diversity", b"diversity", "emphasis", b"emphasis", "exact", b"exact", "exclude_record_ids", b"exclude_record_ids", "facet_over", b"facet_over", "facets", b"facets", "feedback", b"feedback", "fields", b"fields", "filter", b"filter", "group_by", b"group_by", "group_size", b"group_size", "include_vectors", b"include_vectors", "k", b"k", "max_distance", b"max_distance", "min_score", b"min_score", "offset", b"offset", "only_record_ids", b"only_record_ids", "order_by", b"order_by", "parameters", b"parameters", "query", b"query", "saved_search", b"saved_search", "saved_search_version", b"saved_search_version", "saved_search_without", b"saved_search_without", "with_search_id", b"with_search_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_boost_cap", b"_boost_cap", "_max_distance", b"_max_distance", "_min_score", b"_min_score", "boost_cap", b"boost_cap", "boosts", b"boosts", "collection", b"collection", "diversity", b"diversity", "emphasis", b"emphasis", "exact", b"exact", "exclude_record_ids", b"exclude_record_ids", "facet_over", b"facet_over", "facets", b"facets", "feedback", b"feedback", "fields", b"fields", "filter", b"filter", "group_by", b"group_by", "group_size", b"group_size", "include_vectors", b"include_vectors", "k", b"k", "max_distance", b"max_distance", "max_objects", b"max_objects", "min_score", b"min_score", "objects", b"objects", "offset", b"offset", "only_record_ids", b"only_record_ids", "order_by", b"order_by", "parameters", b"parameters", "query", b"query", "saved_search", b"saved_search", "saved_search_version", b"saved_search_version", "saved_search_without", b"saved_search_without", "with_search_id", b"with_search_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__boost_cap: _TypeAlias = _typing.Literal["boost_cap"]  # noqa: Y015
     _WhichOneofArgType__boost_cap: _TypeAlias = _typing.Literal["_boost_cap", b"_boost_cap"]  # noqa: Y015
@@ -820,6 +857,46 @@ class PassedOver(_message.Message):
 Global___PassedOver: _TypeAlias = PassedOver  # noqa: Y015
 
 @_typing.final
+class ObjectHits(_message.Message):
+    """The hits of one object of a picture."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECT_FIELD_NUMBER: _builtins.int
+    HITS_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    SEARCH_ID_FIELD_NUMBER: _builtins.int
+    search_id: _builtins.str
+    """As SearchResponse.search_id, of this object."""
+    @_builtins.property
+    def object(self) -> _types_pb2.DetectedObject:
+        """Without a score and a label if the detector found nothing: then it is the whole picture, or its region."""
+
+    @_builtins.property
+    def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
+        """As SearchResponse.hits."""
+
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___HitGroup]:
+        """As SearchResponse.groups."""
+
+    def __init__(
+        self,
+        *,
+        object: _types_pb2.DetectedObject | None = ...,
+        hits: _abc.Iterable[Global___Hit] | None = ...,
+        groups: _abc.Iterable[Global___HitGroup] | None = ...,
+        search_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "hits", b"hits", "object", b"object", "search_id", b"search_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ObjectHits: _TypeAlias = ObjectHits  # noqa: Y015
+
+@_typing.final
 class SearchTimings(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -891,6 +968,7 @@ class SearchResponse(_message.Message):
     SAVED_SEARCH_VERSION_FIELD_NUMBER: _builtins.int
     WEIGHTS_FIELD_NUMBER: _builtins.int
     CALIBRATION_FIELD_NUMBER: _builtins.int
+    OBJECTS_FIELD_NUMBER: _builtins.int
     allowed_count: _builtins.int
     """Number of live records that match the filter and are among `only_record_ids`, if that is set. Excluded records, and
     records beyond the limits, count as well.
@@ -961,6 +1039,12 @@ class SearchResponse(_message.Message):
     def weights(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Weights of blocks that this search used: those of `emphasis`, or else of the collection. Other blocks have weight 1."""
 
+    @_builtins.property
+    def objects(self) -> _containers.RepeatedCompositeFieldContainer[Global___ObjectHits]:
+        """Only with OBJECT_SEARCH_EACH: the hits of each object, of which there is at least one, the best score first. Then
+        `hits`, `groups`, `search_id` and `passed_over` are empty, and `regions_used` has the region of each object.
+        """
+
     def __init__(
         self,
         *,
@@ -985,10 +1069,11 @@ class SearchResponse(_message.Message):
         saved_search_version: _builtins.int = ...,
         weights: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         calibration: _types_pb2.CalibrationSource.ValueType = ...,
+        objects: _abc.Iterable[Global___ObjectHits] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["index_time", b"index_time", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_count", b"allowed_count", "calibration", b"calibration", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "facets", b"facets", "filter_hints", b"filter_hints", "groups", b"groups", "hits", b"hits", "index_time", b"index_time", "learned_order", b"learned_order", "notes", b"notes", "passed_over", b"passed_over", "passed_over_total", b"passed_over_total", "path", b"path", "regions_used", b"regions_used", "saved_search_version", b"saved_search_version", "search_id", b"search_id", "sequence", b"sequence", "timings", b"timings", "unknown_attributes", b"unknown_attributes", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_count", b"allowed_count", "calibration", b"calibration", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "facets", b"facets", "filter_hints", b"filter_hints", "groups", b"groups", "hits", b"hits", "index_time", b"index_time", "learned_order", b"learned_order", "notes", b"notes", "objects", b"objects", "passed_over", b"passed_over", "passed_over_total", b"passed_over_total", "path", b"path", "regions_used", b"regions_used", "saved_search_version", b"saved_search_version", "search_id", b"search_id", "sequence", b"sequence", "timings", b"timings", "unknown_attributes", b"unknown_attributes", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1635,6 +1720,98 @@ class EncodeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EncodeResponse: _TypeAlias = EncodeResponse  # noqa: Y015
+
+@_typing.final
+class DetectObjectsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PICTURES_FIELD_NUMBER: _builtins.int
+    MAX_OBJECTS_FIELD_NUMBER: _builtins.int
+    MIN_SCORE_FIELD_NUMBER: _builtins.int
+    max_objects: _builtins.int
+    """Maximum number of objects in each picture, those with the best scores: 1 to 32; 0 means 16."""
+    min_score: _builtins.float
+    """Minimum score of an object, 0 to 1. If absent, that of the detector."""
+    @_builtins.property
+    def pictures(self) -> _containers.RepeatedCompositeFieldContainer[Global___PictureInput]:
+        """1 to 100. A region is the part to look at."""
+
+    def __init__(
+        self,
+        *,
+        pictures: _abc.Iterable[Global___PictureInput] | None = ...,
+        max_objects: _builtins.int = ...,
+        min_score: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_score", b"_min_score", "min_score", b"min_score"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_score", b"_min_score", "max_objects", b"max_objects", "min_score", b"min_score", "pictures", b"pictures"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__min_score: _TypeAlias = _typing.Literal["min_score"]  # noqa: Y015
+    _WhichOneofArgType__min_score: _TypeAlias = _typing.Literal["_min_score", b"_min_score"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_score) -> _WhichOneofReturnType__min_score | None: ...
+
+Global___DetectObjectsRequest: _TypeAlias = DetectObjectsRequest  # noqa: Y015
+
+@_typing.final
+class PictureObjects(_message.Message):
+    """The objects of one picture, or its error."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECTS_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def objects(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.DetectedObject]:
+        """The best score first. Regions are parts of the whole picture, as in SearchResponse.regions_used."""
+
+    @_builtins.property
+    def error(self) -> _types_pb2.RecordError: ...
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.PictureNote]: ...
+    def __init__(
+        self,
+        *,
+        objects: _abc.Iterable[_types_pb2.DetectedObject] | None = ...,
+        error: _types_pb2.RecordError | None = ...,
+        notes: _abc.Iterable[_types_pb2.PictureNote] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "notes", b"notes", "objects", b"objects"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PictureObjects: _TypeAlias = PictureObjects  # noqa: Y015
+
+@_typing.final
+class DetectObjectsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PICTURES_FIELD_NUMBER: _builtins.int
+    DETECTOR_ID_FIELD_NUMBER: _builtins.int
+    DETECTOR_VERSION_FIELD_NUMBER: _builtins.int
+    detector_id: _builtins.str
+    detector_version: _builtins.str
+    @_builtins.property
+    def pictures(self) -> _containers.RepeatedCompositeFieldContainer[Global___PictureObjects]:
+        """One for each picture, in order."""
+
+    def __init__(
+        self,
+        *,
+        pictures: _abc.Iterable[Global___PictureObjects] | None = ...,
+        detector_id: _builtins.str = ...,
+        detector_version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detector_id", b"detector_id", "detector_version", b"detector_version", "pictures", b"pictures"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DetectObjectsResponse: _TypeAlias = DetectObjectsResponse  # noqa: Y015
 
 @_typing.final
 class ClassifyRequest(_message.Message):

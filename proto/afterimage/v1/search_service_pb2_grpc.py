@@ -41,6 +41,11 @@ class SearchServiceStub(object):
                 request_serializer=afterimage_dot_v1_dot_search__service__pb2.EncodeRequest.SerializeToString,
                 response_deserializer=afterimage_dot_v1_dot_search__service__pb2.EncodeResponse.FromString,
                 )
+        self.DetectObjects = channel.unary_unary(
+                '/afterimage.v1.SearchService/DetectObjects',
+                request_serializer=afterimage_dot_v1_dot_search__service__pb2.DetectObjectsRequest.SerializeToString,
+                response_deserializer=afterimage_dot_v1_dot_search__service__pb2.DetectObjectsResponse.FromString,
+                )
         self.Classify = channel.unary_unary(
                 '/afterimage.v1.SearchService/Classify',
                 request_serializer=afterimage_dot_v1_dot_search__service__pb2.ClassifyRequest.SerializeToString,
@@ -124,6 +129,13 @@ class SearchServiceServicer(object):
 
     def Encode(self, request, context):
         """Encodes up to 100 pictures and returns their vectors. Stores nothing. Scope: search and export.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DetectObjects(self, request, context):
+        """Finds the objects in up to 100 pictures. Stores nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -216,6 +228,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.Encode,
                     request_deserializer=afterimage_dot_v1_dot_search__service__pb2.EncodeRequest.FromString,
                     response_serializer=afterimage_dot_v1_dot_search__service__pb2.EncodeResponse.SerializeToString,
+            ),
+            'DetectObjects': grpc.unary_unary_rpc_method_handler(
+                    servicer.DetectObjects,
+                    request_deserializer=afterimage_dot_v1_dot_search__service__pb2.DetectObjectsRequest.FromString,
+                    response_serializer=afterimage_dot_v1_dot_search__service__pb2.DetectObjectsResponse.SerializeToString,
             ),
             'Classify': grpc.unary_unary_rpc_method_handler(
                     servicer.Classify,
@@ -351,6 +368,23 @@ class SearchService(object):
         return grpc.experimental.unary_unary(request, target, '/afterimage.v1.SearchService/Encode',
             afterimage_dot_v1_dot_search__service__pb2.EncodeRequest.SerializeToString,
             afterimage_dot_v1_dot_search__service__pb2.EncodeResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def DetectObjects(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/afterimage.v1.SearchService/DetectObjects',
+            afterimage_dot_v1_dot_search__service__pb2.DetectObjectsRequest.SerializeToString,
+            afterimage_dot_v1_dot_search__service__pb2.DetectObjectsResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

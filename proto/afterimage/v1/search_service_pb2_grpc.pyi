@@ -52,6 +52,8 @@ class SearchServiceStub:
     """
     Encode: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.EncodeRequest, _search_service_pb2.EncodeResponse]
     """Encodes up to 100 pictures and returns their vectors. Stores nothing. Scope: search and export."""
+    DetectObjects: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.DetectObjectsRequest, _search_service_pb2.DetectObjectsResponse]
+    """Finds the objects in up to 100 pictures. Stores nothing."""
     Classify: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.ClassifyRequest, _search_service_pb2.ClassifyResponse]
     """Predicts the value of an attribute for a picture by a vote of its nearest records."""
     Rank: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.RankRequest, _search_service_pb2.RankResponse]
@@ -99,6 +101,8 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """
     Encode: _aio.UnaryUnaryMultiCallable[_search_service_pb2.EncodeRequest, _search_service_pb2.EncodeResponse]  # type: ignore[assignment]
     """Encodes up to 100 pictures and returns their vectors. Stores nothing. Scope: search and export."""
+    DetectObjects: _aio.UnaryUnaryMultiCallable[_search_service_pb2.DetectObjectsRequest, _search_service_pb2.DetectObjectsResponse]  # type: ignore[assignment]
+    """Finds the objects in up to 100 pictures. Stores nothing."""
     Classify: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ClassifyRequest, _search_service_pb2.ClassifyResponse]  # type: ignore[assignment]
     """Predicts the value of an attribute for a picture by a vote of its nearest records."""
     Rank: _aio.UnaryUnaryMultiCallable[_search_service_pb2.RankRequest, _search_service_pb2.RankResponse]  # type: ignore[assignment]
@@ -173,6 +177,14 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_search_service_pb2.EncodeResponse, _abc.Awaitable[_search_service_pb2.EncodeResponse]]:
         """Encodes up to 100 pictures and returns their vectors. Stores nothing. Scope: search and export."""
+
+    @_abc_1.abstractmethod
+    def DetectObjects(
+        self,
+        request: _search_service_pb2.DetectObjectsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.DetectObjectsResponse, _abc.Awaitable[_search_service_pb2.DetectObjectsResponse]]:
+        """Finds the objects in up to 100 pictures. Stores nothing."""
 
     @_abc_1.abstractmethod
     def Classify(

@@ -150,6 +150,43 @@ class Encoder(_message.Message):
 Global___Encoder: _TypeAlias = Encoder  # noqa: Y015
 
 @_typing.final
+class Detector(_message.Message):
+    """A model that finds objects in pictures."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    LICENSE_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    MIN_SCORE_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    version: _builtins.str
+    license: _builtins.str
+    min_score: _builtins.float
+    """Of an object, unless a request states another."""
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Up to 100 of them."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        version: _builtins.str = ...,
+        license: _builtins.str = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
+        min_score: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "labels", b"labels", "license", b"license", "min_score", b"min_score", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Detector: _TypeAlias = Detector  # noqa: Y015
+
+@_typing.final
 class GetServerInfoResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -160,6 +197,7 @@ class GetServerInfoResponse(_message.Message):
     FETCHES_URLS_FIELD_NUMBER: _builtins.int
     SCOPES_FIELD_NUMBER: _builtins.int
     TAKES_IDEMPOTENCY_KEYS_FIELD_NUMBER: _builtins.int
+    DETECTOR_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     fetches_urls: _builtins.bool
     """Whether the server fetches records and queries given as `url`."""
@@ -177,6 +215,10 @@ class GetServerInfoResponse(_message.Message):
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Scopes of the calling key."""
 
+    @_builtins.property
+    def detector(self) -> Global___Detector:
+        """The detector of DetectObjects and of searches by object; absent if the server has none."""
+
     def __init__(
         self,
         *,
@@ -187,10 +229,11 @@ class GetServerInfoResponse(_message.Message):
         fetches_urls: _builtins.bool = ...,
         scopes: _abc.Iterable[_builtins.str] | None = ...,
         takes_idempotency_keys: _builtins.bool = ...,
+        detector: Global___Detector | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["detector", b"detector", "limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["encoders", b"encoders", "fetches_urls", b"fetches_urls", "image_formats", b"image_formats", "limits", b"limits", "scopes", b"scopes", "takes_idempotency_keys", b"takes_idempotency_keys", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detector", b"detector", "encoders", b"encoders", "fetches_urls", b"fetches_urls", "image_formats", b"image_formats", "limits", b"limits", "scopes", b"scopes", "takes_idempotency_keys", b"takes_idempotency_keys", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

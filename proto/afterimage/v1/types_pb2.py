@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61\x66terimage/v1/types.proto\x12\rafterimage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"B\n\x06Region\x12\x0c\n\x04left\x18\x01 \x01(\x02\x12\x0b\n\x03top\x18\x02 \x01(\x02\x12\r\n\x05right\x18\x03 \x01(\x02\x12\x0e\n\x06\x62ottom\x18\x04 \x01(\x02\"\x1c\n\nStringList\x12\x0e\n\x06values\x18\x01 \x03(\t\"\x8f\x01\n\x0e\x41ttributeValue\x12\x16\n\x0cstring_value\x18\x01 \x01(\tH\x00\x12\x16\n\x0cnumber_value\x18\x02 \x01(\x01H\x00\x12\x14\n\nbool_value\x18\x03 \x01(\x08H\x00\x12/\n\nlist_value\x18\x04 \x01(\x0b\x32\x19.afterimage.v1.StringListH\x00\x42\x06\n\x04kind\"c\n\x0bRecordError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\x12\x16\n\x0eretry_delay_ms\x18\x05 \x01(\x03\".\n\x0bPictureNote\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x84\x03\n\x06Record\x12\x11\n\trecord_id\x18\x01 \x01(\t\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x39\n\nattributes\x18\x03 \x03(\x0b\x32%.afterimage.v1.Record.AttributesEntry\x12%\n\x06region\x18\x04 \x01(\x0b\x32\x15.afterimage.v1.Region\x12\x0e\n\x06vector\x18\x05 \x01(\x0c\x12\x1b\n\x13\x65ncoder_fingerprint\x18\x06 \x01(\t\x12\x10\n\x08sequence\x18\x07 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1aP\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.afterimage.v1.AttributeValue:\x02\x38\x01\"\xec\x01\n\x10ScoreCalibration\x12\x30\n\x06source\x18\x01 \x01(\x0e\x32 .afterimage.v1.CalibrationSource\x12\x10\n\x08midpoint\x18\x02 \x01(\x01\x12\r\n\x05width\x18\x03 \x01(\x01\x12\x1d\n\x15same_picture_distance\x18\x04 \x01(\x01\x12\x1d\n\x15same_product_distance\x18\x05 \x01(\x01\x12\x1b\n\x13very_alike_distance\x18\x06 \x01(\x01\x12\x16\n\x0e\x61like_distance\x18\x07 \x01(\x01\x12\x12\n\npair_count\x18\x08 \x01(\x03*\x9f\x01\n\x08Likeness\x12\x18\n\x14LIKENESS_UNSPECIFIED\x10\x00\x12\x19\n\x15LIKENESS_SAME_PICTURE\x10\x01\x12\x19\n\x15LIKENESS_SAME_PRODUCT\x10\x02\x12\x17\n\x13LIKENESS_VERY_ALIKE\x10\x03\x12\x12\n\x0eLIKENESS_ALIKE\x10\x04\x12\x16\n\x12LIKENESS_NOT_ALIKE\x10\x05*\xb4\x01\n\x11\x43\x61librationSource\x12\"\n\x1e\x43\x41LIBRATION_SOURCE_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43\x41LIBRATION_SOURCE_ENCODER\x10\x01\x12\x1c\n\x18\x43\x41LIBRATION_SOURCE_DRAWN\x10\x02\x12\x1f\n\x1b\x43\x41LIBRATION_SOURCE_PRODUCTS\x10\x03\x12\x1c\n\x18\x43\x41LIBRATION_SOURCE_PAIRS\x10\x04\x42j\n\rafterimage.v1B\nTypesProtoP\x01Z\x1a\x61\x66terimage/v1;afterimagev1\xaa\x02\rAfterimage.V1\xca\x02\rAfterimage\\V1\xea\x02\x0e\x41\x66terimage::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61\x66terimage/v1/types.proto\x12\rafterimage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"B\n\x06Region\x12\x0c\n\x04left\x18\x01 \x01(\x02\x12\x0b\n\x03top\x18\x02 \x01(\x02\x12\r\n\x05right\x18\x03 \x01(\x02\x12\x0e\n\x06\x62ottom\x18\x04 \x01(\x02\"U\n\x0e\x44\x65tectedObject\x12%\n\x06region\x18\x01 \x01(\x0b\x32\x15.afterimage.v1.Region\x12\r\n\x05label\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x02\"\x1c\n\nStringList\x12\x0e\n\x06values\x18\x01 \x03(\t\"\x8f\x01\n\x0e\x41ttributeValue\x12\x16\n\x0cstring_value\x18\x01 \x01(\tH\x00\x12\x16\n\x0cnumber_value\x18\x02 \x01(\x01H\x00\x12\x14\n\nbool_value\x18\x03 \x01(\x08H\x00\x12/\n\nlist_value\x18\x04 \x01(\x0b\x32\x19.afterimage.v1.StringListH\x00\x42\x06\n\x04kind\"c\n\x0bRecordError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\x12\x16\n\x0eretry_delay_ms\x18\x05 \x01(\x03\".\n\x0bPictureNote\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x84\x03\n\x06Record\x12\x11\n\trecord_id\x18\x01 \x01(\t\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x39\n\nattributes\x18\x03 \x03(\x0b\x32%.afterimage.v1.Record.AttributesEntry\x12%\n\x06region\x18\x04 \x01(\x0b\x32\x15.afterimage.v1.Region\x12\x0e\n\x06vector\x18\x05 \x01(\x0c\x12\x1b\n\x13\x65ncoder_fingerprint\x18\x06 \x01(\t\x12\x10\n\x08sequence\x18\x07 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1aP\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.afterimage.v1.AttributeValue:\x02\x38\x01\"\xec\x01\n\x10ScoreCalibration\x12\x30\n\x06source\x18\x01 \x01(\x0e\x32 .afterimage.v1.CalibrationSource\x12\x10\n\x08midpoint\x18\x02 \x01(\x01\x12\r\n\x05width\x18\x03 \x01(\x01\x12\x1d\n\x15same_picture_distance\x18\x04 \x01(\x01\x12\x1d\n\x15same_product_distance\x18\x05 \x01(\x01\x12\x1b\n\x13very_alike_distance\x18\x06 \x01(\x01\x12\x16\n\x0e\x61like_distance\x18\x07 \x01(\x01\x12\x12\n\npair_count\x18\x08 \x01(\x03*\x9f\x01\n\x08Likeness\x12\x18\n\x14LIKENESS_UNSPECIFIED\x10\x00\x12\x19\n\x15LIKENESS_SAME_PICTURE\x10\x01\x12\x19\n\x15LIKENESS_SAME_PRODUCT\x10\x02\x12\x17\n\x13LIKENESS_VERY_ALIKE\x10\x03\x12\x12\n\x0eLIKENESS_ALIKE\x10\x04\x12\x16\n\x12LIKENESS_NOT_ALIKE\x10\x05*\xb4\x01\n\x11\x43\x61librationSource\x12\"\n\x1e\x43\x41LIBRATION_SOURCE_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43\x41LIBRATION_SOURCE_ENCODER\x10\x01\x12\x1c\n\x18\x43\x41LIBRATION_SOURCE_DRAWN\x10\x02\x12\x1f\n\x1b\x43\x41LIBRATION_SOURCE_PRODUCTS\x10\x03\x12\x1c\n\x18\x43\x41LIBRATION_SOURCE_PAIRS\x10\x04\x42j\n\rafterimage.v1B\nTypesProtoP\x01Z\x1a\x61\x66terimage/v1;afterimagev1\xaa\x02\rAfterimage.V1\xca\x02\rAfterimage\\V1\xea\x02\x0e\x41\x66terimage::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,24 +25,26 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['DESCRIPTOR']._serialized_options = b'\n\rafterimage.v1B\nTypesProtoP\001Z\032afterimage/v1;afterimagev1\252\002\rAfterimage.V1\312\002\rAfterimage\\V1\352\002\016Afterimage::V1'
   _globals['_RECORD_ATTRIBUTESENTRY']._options = None
   _globals['_RECORD_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_LIKENESS']._serialized_start=1101
-  _globals['_LIKENESS']._serialized_end=1260
-  _globals['_CALIBRATIONSOURCE']._serialized_start=1263
-  _globals['_CALIBRATIONSOURCE']._serialized_end=1443
+  _globals['_LIKENESS']._serialized_start=1188
+  _globals['_LIKENESS']._serialized_end=1347
+  _globals['_CALIBRATIONSOURCE']._serialized_start=1350
+  _globals['_CALIBRATIONSOURCE']._serialized_end=1530
   _globals['_REGION']._serialized_start=77
   _globals['_REGION']._serialized_end=143
-  _globals['_STRINGLIST']._serialized_start=145
-  _globals['_STRINGLIST']._serialized_end=173
-  _globals['_ATTRIBUTEVALUE']._serialized_start=176
-  _globals['_ATTRIBUTEVALUE']._serialized_end=319
-  _globals['_RECORDERROR']._serialized_start=321
-  _globals['_RECORDERROR']._serialized_end=420
-  _globals['_PICTURENOTE']._serialized_start=422
-  _globals['_PICTURENOTE']._serialized_end=468
-  _globals['_RECORD']._serialized_start=471
-  _globals['_RECORD']._serialized_end=859
-  _globals['_RECORD_ATTRIBUTESENTRY']._serialized_start=779
-  _globals['_RECORD_ATTRIBUTESENTRY']._serialized_end=859
-  _globals['_SCORECALIBRATION']._serialized_start=862
-  _globals['_SCORECALIBRATION']._serialized_end=1098
+  _globals['_DETECTEDOBJECT']._serialized_start=145
+  _globals['_DETECTEDOBJECT']._serialized_end=230
+  _globals['_STRINGLIST']._serialized_start=232
+  _globals['_STRINGLIST']._serialized_end=260
+  _globals['_ATTRIBUTEVALUE']._serialized_start=263
+  _globals['_ATTRIBUTEVALUE']._serialized_end=406
+  _globals['_RECORDERROR']._serialized_start=408
+  _globals['_RECORDERROR']._serialized_end=507
+  _globals['_PICTURENOTE']._serialized_start=509
+  _globals['_PICTURENOTE']._serialized_end=555
+  _globals['_RECORD']._serialized_start=558
+  _globals['_RECORD']._serialized_end=946
+  _globals['_RECORD_ATTRIBUTESENTRY']._serialized_start=866
+  _globals['_RECORD_ATTRIBUTESENTRY']._serialized_end=946
+  _globals['_SCORECALIBRATION']._serialized_start=949
+  _globals['_SCORECALIBRATION']._serialized_end=1185
 # @@protoc_insertion_point(module_scope)

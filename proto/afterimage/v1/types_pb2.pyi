@@ -115,6 +115,36 @@ class Region(_message.Message):
 Global___Region: _TypeAlias = Region  # noqa: Y015
 
 @_typing.final
+class DetectedObject(_message.Message):
+    """An object in a picture."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGION_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """Name of its class, by the detector. The built-in detector knows one: `object`."""
+    score: _builtins.float
+    """0 to 1: how sure the detector is. Scores of two detectors are not comparable."""
+    @_builtins.property
+    def region(self) -> Global___Region: ...
+    def __init__(
+        self,
+        *,
+        region: Global___Region | None = ...,
+        label: _builtins.str = ...,
+        score: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["region", b"region"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "region", b"region", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DetectedObject: _TypeAlias = DetectedObject  # noqa: Y015
+
+@_typing.final
 class StringList(_message.Message):
     """A list of strings, such as tags. At most 64 values."""
 

@@ -20,7 +20,8 @@ def _listed(request: Any, response: Any) -> Details | None:
 def _searched(request: Any, response: Any) -> Details | None:
     if not request.include_vectors:
         return None
-    hits = list(response.hits) + [hit for group in response.groups for hit in group.hits]
+    answers = [response, *response.objects]
+    hits = [h for a in answers for h in (*a.hits, *(hit for group in a.groups for hit in group.hits))]
     return {"collection": request.collection, "vectors": len(hits)}
 
 

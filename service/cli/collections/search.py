@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from afterimage.client import Client, Facet, Feedback, Hit, NumberRange, Region, SearchResult, Term
+from afterimage.client import Client, Facet, Feedback, Hit, NumberRange, ObjectHits, Region, SearchResult, Term
 from service.cli.collections.pictures import find_files
 from service.cli.connection import with_client
 from service.cli.output import CommandError, Exit, JsonFlag, format_attributes, print_hints, print_json, print_table
+from service.cli.searches.objects import hits_of, object_text
 from service.cli.searches.search_options import parse_boosts, parse_colors, parse_emphasis, parse_parameters
 
 
@@ -66,6 +67,8 @@ def search(
         list[str] | None, typer.Option(help="Option of the saved search to leave out; may be repeated.")
     ] = None,
     with_search_id: Annotated[bool, typer.Option(help="Print a search id for --search-id, valid for an hour.")] = False,
+    objects: Annotated[str, typer.Option(help="each: search with each object in the picture alone.")] = "",
+    max_objects: Annotated[int, typer.Option(help="With --objects: number of objects, 1 to 32. 0: 16.")] = 0,
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (PNG) of the hits.")] = None,
     pictures: Annotated[Path | None, typer.Option(help="Folder with pictures named by record id, for --sheet.")] = None,
     json: JsonFlag = False,
@@ -84,6 +87,8 @@ def search(
 
     Another round without the picture: afterimage search shoes --search-id ID --like a-17 --exclude a-18
 
+    Each thing in a photograph: afterimage search shoes room.jpg --objects each -k 3
+
     Popular ones first: afterimage search shoes query.jpg --boost '0.2 sold:linear:1000:500:more'
     """
     others = parse_colors(color or ()) + ([Term(text=text, weight=text_weight)] if text else [])
@@ -95,10 +100,10 @@ def search(
         facets=facet or (), facet_over=facet_over,
         boosts=parse_boosts(boost or ()), boost_cap=boost_cap, saved_search=saved,
         saved_search_version=saved_version, parameters=_parameters_of(client, collection, saved, saved_version, param),
-        saved_search_without=without or (), with_search_id=with_search_id,
+        saved_search_without=without or (), with_search_id=with_search_id, objects=objects, max_objects=max_objects,
         feedback=Feedback(tuple(like or ()), tuple(dislike or ())) if like or dislike else None,
     )  # fmt: skip
-    hits = [*found.hits, *(h for g in found.groups for h in g.hits)]
+    hits = hits_of(found)
     if sheet is not None:
         write_sheet(sheet, picture, hits, pictures or (picture.parent if picture else None))
     if json:
@@ -120,8 +125,11 @@ def _terms(picture: Path | None, record_id: str, search_id: str, region: str, ot
 
 def _print_found(found: SearchResult, hits: Sequence[Hit], *, of_collection: bool) -> None:
     """For people. of_collection: the weights, if any, are those of the collection."""
-    rows = [(h.record_id, h.product_id, _words(h), h.score, h.distance, format_attributes(h.attributes)) for h in hits]
-    print_table(["record", "product", "likeness", "score", "distance", "attributes"], rows, empty="no hits")
+    for one in found.objects:
+        print(f"{object_text(one.object)}:")
+        _print_hits(hits_of(one))
+    if not found.objects:
+        _print_hits(hits)
     for counted in found.facets:
         counts = [(_facet_text(value), count) for value, count in counted.counts.items()]
         print_table([counted.attribute, "records"], counts, empty=f"no {counted.attribute}")
@@ -134,6 +142,11 @@ def _print_found(found: SearchResult, hits: Sequence[Hit], *, of_collection: boo
     if found.passed_over_total:
         print(f"{found.passed_over_total} nearer records gave way to more diverse ones")
     print_hints(found.filter_hints)
+
+
+def _print_hits(hits: Sequence[Hit]) -> None:
+    rows = [(h.record_id, h.product_id, _words(h), h.score, h.distance, format_attributes(h.attributes)) for h in hits]
+    print_table(["record", "product", "likeness", "score", "distance", "attributes"], rows, empty="no hits")
 
 
 def write_sheet(target: Path, query: Path | None, hits: Sequence[Hit], folder: Path | None) -> None:
@@ -163,6 +176,7 @@ def _as_json(found: SearchResult, hits: Sequence[Hit]) -> dict[str, Any]:
             if found.groups
             else {}
         ),
+        **({"objects": [_object(one) for one in found.objects]} if found.objects else {}),
         **({"facets": [_facet(f) for f in found.facets]} if found.facets else {}),
         **({"search_id": found.search_id} if found.search_id else {}),
         "allowed_count": found.allowed_count,
@@ -184,6 +198,14 @@ def _as_json(found: SearchResult, hits: Sequence[Hit]) -> dict[str, Any]:
         "index_time": found.index_time,
         "timings": {"encode_ms": found.encode_ms, "search_ms": found.search_ms, "total_ms": found.total_ms},
     }
+
+
+def _object(one: ObjectHits) -> dict[str, Any]:
+    groups = [{"product_id": g.product_id, "hits": [_hit(h) for h in g.hits]} for g in one.groups]
+    return {
+        "object": asdict(one.object), "hits": [_hit(h) for h in hits_of(one)], **({"groups": groups} if groups else {}),
+        **({"search_id": one.search_id} if one.search_id else {}),
+    }  # fmt: skip
 
 
 def _facet(facet: Facet) -> dict[str, Any]:

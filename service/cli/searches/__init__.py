@@ -1,1 +1,1 @@
-"""Commands on saved searches, and options that several commands on searches have."""
+"""Commands on saved searches and on objects in pictures, and options that several commands on searches have."""

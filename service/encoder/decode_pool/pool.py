@@ -47,10 +47,12 @@ class DecodingLimits:
 
 
 class DecodedTensor(NamedTuple):
-    """The model's input, without the batch axis, and what there is to say about the picture."""
+    """The model's input, without the batch axis, and what there is to say about the picture. size: rows and columns of
+    the upright picture, or of its region, as it was decoded."""
 
     tensor: Tensor
     notes: tuple[Note, ...] = ()
+    size: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,8 @@ class Decoders:
         if said["processor_s"] > _RETIRE_AFTER_PROCESSOR_S:
             await process.end()
         notes = tuple(Note[name] for name in said["notes"] if name in Note.__members__)
-        return DecodedTensor(result.view(dtype).reshape(shape), notes)
+        rows, columns = said["size"]
+        return DecodedTensor(result.view(dtype).reshape(shape), notes, (int(rows), int(columns)))
 
     async def _process(self, slot: int) -> SandboxedProcess | None:
         """The slot's process, started anew where it has ended; None where it does not start."""

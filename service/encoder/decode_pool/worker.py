@@ -73,7 +73,8 @@ def _answer(job: dict[str, Any], limits: PictureLimits, payload: memoryview, res
     except Exception as error:  # a fault of this program costs one picture, not the decoder
         return {"reason": "DECODER_FAILED", "message": f"the decoder failed on this picture: {type(error).__name__}"}
     notes = [note.name for note in decoded.notes]
-    return {"processor_s": resource.getrusage(resource.RUSAGE_SELF).ru_utime, "notes": notes}
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    return {"processor_s": used, "notes": notes, "size": decoded.pixels.shape[:2]}
 
 
 @lru_cache(64)

@@ -15,6 +15,8 @@ def to_searches(request: pb.CompareSearchesRequest) -> tuple[pb.SearchRequest, p
     for name, search in (("first", request.first), ("second", request.second)):
         if search.include_vectors:
             raise invalid(f"{name}.include_vectors", "a comparison returns no vectors")
+        if search.objects == pb.OBJECT_SEARCH_EACH:
+            raise invalid(f"{name}.objects", "a comparison is of whole pictures, or of regions")
         if not search.query:
             search.query.extend(request.query)
     return request.first, request.second

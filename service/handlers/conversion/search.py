@@ -28,6 +28,7 @@ from service.handlers.conversion.values import (
     within,
 )
 from service.handlers.request_limits import (
+    DEFAULT_OBJECTS,
     MAX_DISTANCE,
     MAX_DIVERSE,
     MAX_EXCLUDED,
@@ -35,6 +36,7 @@ from service.handlers.request_limits import (
     MAX_GROUP_SIZE,
     MAX_HITS,
     MAX_K,
+    MAX_OBJECTS,
     MAX_OFFSET,
     MAX_ONLY,
     MAX_SCORE,
@@ -72,6 +74,7 @@ def check_search(request: pb.SearchRequest) -> None:
     if number_within("diversity", request.diversity, 0.0, 1.0) and request.offset + request.k > MAX_DIVERSE:
         raise invalid("diversity", f"with diversity, offset plus k is at most {MAX_DIVERSE}")
     _check_order(request)
+    _check_objects(request)
     boost_cap_of(request)
     max_distance_of(request)
     min_score_of(request)
@@ -88,9 +91,32 @@ def _check_order(request: pb.SearchRequest) -> None:
         raise invalid("order_by", f"with order_by, offset plus k is at most {MAX_SORTED}")
 
 
+def _check_objects(request: pb.SearchRequest) -> None:
+    if request.objects not in pb.ObjectSearch.values():
+        raise invalid("objects", "unknown value of objects")
+    if not max_objects_of(request):
+        return
+    if len(request.query) > 1 or any(t.WhichOneof("source") not in ("image", "url") for t in request.query):
+        raise invalid("query", "a search with each object needs one term, with an image or a url")
+    if request.facets:
+        raise invalid("facets", "facets cannot be combined with objects")
+    if max_hits(request) > MAX_HITS:
+        raise invalid("max_objects", f"k times max_objects (and group_size) is more than {MAX_HITS}")
+
+
+def max_objects_of(request: pb.SearchRequest) -> int:
+    """Returns the maximum number of objects to search with; 0 if the search is not for each object. Raises ServiceError
+    (ARGUMENT_INVALID)."""
+    if request.objects == pb.OBJECT_SEARCH_EACH:
+        return int(within("max_objects", request.max_objects, 0, MAX_OBJECTS) or DEFAULT_OBJECTS)
+    if request.max_objects:
+        raise invalid("max_objects", "max_objects can only be set with objects: each")
+    return 0
+
+
 def max_hits(request: pb.SearchRequest) -> int:
     """Returns the maximum number of hits of the response."""
-    return request.k * ((request.group_size or 1) if request.group_by else 1)
+    return request.k * ((request.group_size or 1) if request.group_by else 1) * (max_objects_of(request) or 1)
 
 
 def to_search_query(

@@ -52,6 +52,7 @@ PATHS: tuple[Path, ...] = (
     Path("SearchService/CompareSearches", "POST", "/v1/search:compare", pictures="query"),
     Path("SearchService/FindDuplicates", "GET", f"{_COLLECTION}:duplicates"),
     Path("SearchService/Encode", "POST", "/v1/encode", pictures="pictures"),
+    Path("SearchService/DetectObjects", "POST", "/v1/objects:detect", pictures="pictures"),
     Path("SearchService/Classify", "POST", f"{_COLLECTION}:classify", pictures="query"),
     Path("SearchService/Rank", "POST", "/v1/rank", pictures="pictures", one_picture="query"),
     Path("SearchService/JudgePairs", "POST", f"{_COLLECTION}/judged-pairs:judge"),

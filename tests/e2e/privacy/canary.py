@@ -30,6 +30,7 @@ from afterimage.v1 import record_service_pb2, record_service_pb2_grpc
 from tests.e2e.privacy.http_canary import HttpSender
 from tests.e2e.privacy.ximilar_canary import XimilarSender
 from tests.support.collector import Collector, running_collector
+from tests.support.data.detectors import write_bright
 from tests.support.data.files import all_bytes
 from tests.support.data.pictures import encode, noise
 from tests.support.servers.server import Server, start_server
@@ -110,6 +111,8 @@ class Sender:
             client.search("c", self.next())
         client.search("c", [Term(image=self.next()), Term(image=self.next(), weight=-0.3)])
         client.encode([self.next() for _ in range(10)])
+        assert all(p.error is None for p in client.detect_objects([self.next() for _ in range(5)], min_score=0))
+        assert client.search("c", self.next(), objects="each").objects
         client.rank(self.next(), [self.next() for _ in range(5)])
         client.classify("c", self.next(), "color")
 
@@ -236,7 +239,10 @@ def _run(folder: Path, environment: dict[str, str], collector: Collector, patien
         "TMPDIR": str(temporary), "AFTERIMAGE_LOG_LEVEL": "debug", "AFTERIMAGE_IMAGE_FORMATS": "tiff",
         "AFTERIMAGE_XIMILAR_DOOR": "true", "AFTERIMAGE_TRACE_ENDPOINT": collector.url, "AFTERIMAGE_TRACE_SHARE": "1",
     }  # fmt: skip
-    server = start_server(folder, environment={**fetching, **looking, **environment}, anew=True)
+    detecting = {
+        "AFTERIMAGE_DETECTORS_DIR": str(write_bright(folder / "detectors").parent), "AFTERIMAGE_DETECTOR": "bright"
+    }  # fmt: skip
+    server = start_server(folder, environment={**fetching, **looking, **detecting, **environment}, anew=True)
     key = server.key("acme")
     with server.client(key) as client, server.client(server.key("other")) as stranger:
         sender = Sender(server, client, stranger, key)

@@ -78,7 +78,7 @@ def invoke(server: Server, path: str, method: Any, key: str, collection: str, ru
         request.example_ids.append("1")
     elif method.name == "TrainModel":
         request.model_name = "m"
-    elif method.name in ("Encode", "Rank"):
+    elif method.name in ("Encode", "Rank", "DetectObjects"):
         request.pictures.add(image=png(1))
         if method.name == "Rank":
             request.query.image = png(1)
@@ -125,7 +125,7 @@ FOREIGN = [
     c for c in CALLS
     if c[0] in WITH_KEY and c[1].name not in (
         "CreateCollection", "ListCollections", "Encode", "Rank", "GetServerInfo", "GetUsage", "ListSources",
-        "GetPrivacyReport",
+        "GetPrivacyReport", "DetectObjects",
         "PreviewFeed", "ListAuditEntries", "GetAuditHead", "GetReadAudit", "SetReadAudit",
         "ListAccessRequests", "CreateTrainingSet", "ListTrainingSets", "ListTrainings", "ListModels",
     )
