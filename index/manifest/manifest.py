@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from index.storage.crypto import derive_key
+from index.storage.open_databases import open_databases
 from index.storage.sqlite import Connection, connect, file_errors, integrity_problems, migrate
 from index.storage.steps import step
 from index.types.errors import DataFault, WrongKey
 
 PURPOSE = "tenant manifest"
-SALT_BYTES = 16
 _MIGRATIONS = (
     """
     CREATE TABLE things (name TEXT PRIMARY KEY, state TEXT NOT NULL, salt BLOB NOT NULL, number INTEGER NOT NULL,
@@ -185,11 +185,7 @@ class Manifest:
 def salt_of(path: Path) -> bytes:
     """The first 16 bytes of a database, in the clear: random, and no page of it opens under another salt. Empty where
     there is no such file. Raises OSError."""
-    try:
-        with path.open("rb") as file:
-            return file.read(SALT_BYTES)
-    except FileNotFoundError:
-        return b""
+    return open_databases.salt_of(path)
 
 
 def _thing(row: Any) -> Thing:

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlcipher3 import dbapi2
 
+from index.storage.open_databases import TrackedConnection
 from index.storage.page_format import FORMATS, PageFormat, format_of
 from index.types.errors import (
     AfterimageIndexError,
@@ -42,24 +43,27 @@ def connect(path: Path, key: bytes, pages: PageFormat | None = None, *, create: 
         dbapi2.register_adapter(plain, _as_it_is)
     if not create or path.is_dir():
         check_there(path)
-    fresh = create and not (path.exists() and path.stat().st_size)
     try:
         connection = dbapi2.connect(
             f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}", uri=True, isolation_level=None,
-            check_same_thread=False, timeout=BUSY_TIMEOUT_S, cached_statements=64,
+            check_same_thread=False, timeout=BUSY_TIMEOUT_S, cached_statements=64, factory=TrackedConnection,
         )  # fmt: skip
     except dbapi2.Error as error:
         raise StoreUnavailable(f"{path.name}: {error}") from error
     try:
+        there = connection.take(path, key)
+        pages = pages or (there.pages if there else format_of(path, key))
         connection.execute("PRAGMA cipher_log_level = NONE")  # else it writes to standard error, beside the log
         connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
-        set_format(connection, pages or format_of(path, key))
-        if fresh:  # in another one that has it SQLite would write the first page, at every opening
+        set_format(connection, pages)
+        if there is None and create:  # in another one that has it SQLite would write the first page, at every opening
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         connection.execute("PRAGMA journal_mode = WAL")
         for setting in ("synchronous = FULL", "secure_delete = ON", "temp_store = MEMORY", "cell_size_check = ON"):
             connection.execute(f"PRAGMA {setting}")
+        if there is None:
+            connection.take_new(path, pages)
     except (dbapi2.DatabaseError, OSError) as error:
         connection.close()
         if _primary_code(error) == dbapi2.SQLITE_NOTADB:
