@@ -37,6 +37,23 @@ class WriteSide:
         free_gradually(prepared)
         return results
 
+    def upsert_together(
+        self, writes: Sequence[RecordWrite], *, insert_only: bool = False, delete: Sequence[tuple[int, int]] = ()
+    ) -> list[WriteResult]:
+        """Inserts or replaces records, and deletes (row id, sequence) pairs: all or nothing. Rows that were written
+        since are passed over. Returns one result each, in order. Raises the error of the first record that fails."""
+        prepared = prepare(writes, self.handle.place.spec.dimension)
+        _check_all([p for p in prepared if isinstance(p, WriteResult)])
+
+        def change(transaction: RecordTransaction) -> list[WriteResult]:
+            results = transaction.upsert(prepared, insert_only=insert_only)
+            _check_all(results)
+            transaction.delete_rows(delete)
+            return results
+
+        with self.handle as loaded:
+            return loaded.commit.run(change)
+
     def patch(self, patches: Sequence[RecordPatch]) -> list[WriteResult]:
         """Changes product ids and attributes, one result each, in order; RecordNotFound for ids that do not exist."""
         with self.handle as loaded:
@@ -73,6 +90,12 @@ class WriteSide:
             sequence = loaded.maintenance.erase()
             kept = (i for i in loaded.kept.ids() if i not in loaded.maintenance.damaged_kept)
             return Erasure(records, sequence, tuple(kept))
+
+
+def _check_all(results: Sequence[WriteResult]) -> None:
+    for result in results:
+        if result.error is not None:
+            raise result.error
 
 
 def _patch_one(transaction: RecordTransaction, patch: RecordPatch) -> WriteResult:

@@ -13,9 +13,12 @@ from service.audit.chain import Details
 from service.audit.tally import current_tallies
 from service.calls.limits.bulk_share import Work
 from service.calls.limits.large_responses import LargeResponses, add_each
+from service.engine.detection.splitting import InsertOptions, Split, Splitting
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
-from service.engine.ingest import Ingest
+from service.engine.ingest import Ingest, RecordInput
+from service.errors import ServiceError
+from service.handlers.conversion.objects import from_split, to_object_limits
 from service.handlers.conversion.ordering import (
     from_order_token,
     from_token,
@@ -53,11 +56,12 @@ class RecordHandlers:
 
     def __init__(self, engine: Engine, metrics: Metrics, responses: LargeResponses) -> None:
         self._engine, self._metrics, self._responses = engine, metrics, responses
-        self._ingest = Ingest(engine)
+        self._ingest, self._splitting = Ingest(engine), Splitting(engine)
 
     async def InsertRecords(self, request: pb.InsertRecordsRequest, caller: Principal) -> pb.InsertRecordsResponse:
         """Inserts or replaces a batch of records."""
-        results = await self._insert(caller, request.collection, request.records, request.insert_only)
+        options = _to_options(request)
+        results = await self._insert(caller, request.collection, request.records, options)
         return pb.InsertRecordsResponse(results=results)
 
     async def ImportRecords(
@@ -77,13 +81,13 @@ class RecordHandlers:
         running: asyncio.Queue[asyncio.Task[list[pb.RecordResult]] | None],
         group: asyncio.TaskGroup,
     ) -> None:
-        collection, insert_only = "", False
+        collection, options = "", InsertOptions()
         while (request := await anext(requests, None)) is not None:
             if not collection:
-                collection, insert_only = request.collection, request.insert_only
+                collection, options = request.collection, _to_options(request)
             if request.collection not in ("", collection):
                 raise invalid("collection", "all messages of a stream must have the same collection")
-            task = group.create_task(self._insert(caller, collection, request.records, insert_only))
+            task = group.create_task(self._insert(caller, collection, request.records, options))
             del request  # a stream that idles keeps no picture
             await running.put(task)
         await running.put(None)
@@ -207,15 +211,30 @@ class RecordHandlers:
         )
 
     async def _insert(
-        self, caller: Principal, collection: str, records: Sequence[pb.RecordInput], insert_only: bool
+        self, caller: Principal, collection: str, records: Sequence[pb.RecordInput], options: InsertOptions
     ) -> list[pb.RecordResult]:
         check_count("records", len(records), MAX_BATCH_RECORDS)
         inputs = await map_yielding(to_record_input, records)
         await self._engine.collection(caller, collection)
         subject = await self._about_to_write(caller, collection)
-        inserted = await self._ingest.insert(caller, collection, inputs, insert_only=insert_only)
+        if options.split is not None:
+            parts = await self._insert_parts(caller, collection, inputs, options, subject)
+            return [from_split(part, r.record_id) for part, r in zip(parts, records, strict=True)]
+        inserted = await self._ingest.insert(caller, collection, inputs, insert_only=options.insert_only)
         self._count(caller, [i.result for i in inserted], subject)
         return from_inserted(inserted, [r.record_id for r in records])
+
+    async def _insert_parts(
+        self, caller: Principal, name: str, inputs: Sequence[RecordInput | ServiceError], options: InsertOptions,
+        subject: Details,
+    ) -> list[Split]:  # fmt: skip
+        collection = await self._engine.collection(caller, name)
+        splits = await self._splitting.insert(caller, collection, inputs, options)
+        self._count(caller, [r for s in splits for r in ([p.result for p in s.parts] or [s.result])], subject)
+        if removed := sum(len(s.removed) for s in splits):
+            self._metrics.records.labels("deleted").inc(removed)
+            current_tallies().add(caller, _WRITES, subject, deleted=removed)
+        return splits
 
     async def _about_to_write(self, caller: Principal, collection: str) -> Details:
         """Records that writes to a collection begin. Returns the details for the audit log.
@@ -243,6 +262,14 @@ class RecordHandlers:
     async def _write(self, function: Any, *args: Any) -> Any:
         with translated_errors():
             return await self._engine.workers.write(function, *args)
+
+
+def _to_options(request: pb.InsertRecordsRequest | pb.ImportRecordsRequest) -> InsertOptions:
+    """Raises ServiceError (ARGUMENT_INVALID)."""
+    if not request.split_objects and request.max_objects:
+        raise invalid("max_objects", "max_objects can only be set with split_objects")
+    split = to_object_limits(request.max_objects) if request.split_objects else None
+    return InsertOptions(request.insert_only, split)
 
 
 def _require_export(caller: Principal, vectors: bool) -> None:

@@ -385,9 +385,8 @@ def test_batches_stay_within_both_limits() -> None:
 
 
 def test_a_new_stream_begins_with_what_was_not_answered_and_an_old_one_gets_no_more() -> None:
-    outbox = Outbox(
-        "c", (NewRecord(str(n), vector=b"1234") for n in range(MAX_RECORDS * 4)), insert_only=False, max_image_bytes=9
-    )
+    records = (NewRecord(str(n), vector=b"1234") for n in range(MAX_RECORDS * 4))
+    outbox = Outbox(record_service_pb2.ImportRecordsRequest(collection="c"), records, max_image_bytes=9)
     first = outbox.requests()
     sent = [next(first) for _ in range(3)]
     outbox.answered()

@@ -84,9 +84,10 @@ class Outbox:
     """
 
     def __init__(
-        self, collection: str, records: Iterable[NewRecord], *, insert_only: bool, max_image_bytes: int
+        self, options: records_pb.ImportRecordsRequest, records: Iterable[NewRecord], *, max_image_bytes: int
     ) -> None:
-        self._collection, self._insert_only = collection, insert_only
+        """`options`: what each request has beside its records."""
+        self._options = options
         self._refused: dict[int, RecordResult] = {}
         self._source = Remembering(cut(records, max_image_bytes, self._refused.__setitem__))
         self._reported = 0
@@ -140,10 +141,8 @@ class Outbox:
                 batch = next(self._source, None)
                 if batch is None:
                     return None
-                self._waiting.append(
-                    records_pb.ImportRecordsRequest(
-                        collection=self._collection, records=batch, insert_only=self._insert_only
-                    )
-                )
+                request = records_pb.ImportRecordsRequest(records=batch)
+                request.MergeFrom(self._options)
+                self._waiting.append(request)
             self._sent += 1
             return self._waiting[self._sent - 1]

@@ -115,15 +115,21 @@ def delete_collection(name: str, *, force: bool = False, with_snapshots: bool = 
 
 
 def insert(
-    collection: str, records: Sequence[NewRecord], *, insert_only: bool = False, timeout_s: float | None = None
-) -> Call[list[RecordResult]]:
+    collection: str, records: Sequence[NewRecord], *, insert_only: bool = False, split_objects: bool = False,
+    max_objects: int = 0, timeout_s: float | None = None,
+) -> Call[list[RecordResult]]:  # fmt: skip
     """Inserts or replaces up to 100 records. Returns one result each, in order. For more records, see `import_records`.
+
+    - split_objects: insert each object in the picture of a record ID as a record of its own, `ID#1`, `ID#2` and so on,
+      instead of the record. Earlier parts of it that are left over are deleted.
+    - max_objects: of a record with `split_objects`, 1 to 32; 0: 16.
 
     Raises InvalidArgument, before anything is sent, if a value has an invalid type.
     """
     request = records_pb.InsertRecordsRequest(
-        collection=collection, records=_messages(records, convert.record_input, "records"), insert_only=insert_only
-    )
+        collection=collection, records=_messages(records, convert.record_input, "records"), insert_only=insert_only,
+        split_objects=split_objects, max_objects=max_objects,
+    )  # fmt: skip
     return Call("RecordService", "InsertRecords", request, _results, retry_safe=not insert_only, timeout_s=timeout_s)
 
 

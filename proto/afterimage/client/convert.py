@@ -40,6 +40,7 @@ from afterimage.client.values import (
     RankedPicture,
     Record,
     RecordFailure,
+    RecordPart,
     RecordResult,
     RecordSample,
     Region,
@@ -117,9 +118,16 @@ def _picture(given: ImageSource | str) -> Picture:
 
 def to_result(message: records_pb.RecordResult) -> RecordResult:
     """Returns the result for a record."""
-    outcome = records_pb.WriteOutcome.Name(message.outcome).removeprefix("WRITE_OUTCOME_").lower()
     error = to_failure(message.error) if message.HasField("error") else None
-    return RecordResult(message.record_id, outcome, message.sequence, error, to_notes(message.notes))
+    parts = tuple(RecordPart(p.record_id, _outcome(p.outcome), to_object(p.object)) for p in message.parts)
+    return RecordResult(
+        message.record_id, _outcome(message.outcome), message.sequence, error, to_notes(message.notes), parts,
+        tuple(message.removed_record_ids),
+    )  # fmt: skip
+
+
+def _outcome(value: records_pb.WriteOutcome.ValueType) -> str:
+    return records_pb.WriteOutcome.Name(value).removeprefix("WRITE_OUTCOME_").lower()
 
 
 def to_notes(messages: Iterable[types_pb.PictureNote]) -> tuple[PictureNote, ...]:

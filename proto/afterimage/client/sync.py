@@ -38,6 +38,7 @@ from afterimage.client.methods import sync_method, sync_sleep
 from afterimage.client.retry import RetryPolicy
 from afterimage.client.training import ExampleResult, NewExample, Training
 from afterimage.client.values import Collection, DuplicateGroup, NewRecord, Progress, Record, RecordResult, SavedSearch
+from afterimage.v1.record_service_pb2 import ImportRecordsRequest
 
 T = TypeVar("T")
 
@@ -292,16 +293,21 @@ class Client:
         records: Iterable[NewRecord],
         *,
         insert_only: bool = False,
+        split_objects: bool = False,
+        max_objects: int = 0,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Iterator[RecordResult]:
         """Inserts records over one stream. Yields a result per record, in order, once it is on disk.
 
         `records` is read as fast as the server accepts them. An exception that it raises is raised here, after the
         results of all records before it. A broken stream is reopened if that is safe (not with `insert_only`).
-        `on_progress` is called after each batch.
+        `on_progress` is called after each batch. `split_objects` and `max_objects` are those of `insert`.
         """
         limit = (self.server_info()).limits["max_image_bytes"]
-        outbox = Outbox(collection, records, insert_only=insert_only, max_image_bytes=limit)
+        first = ImportRecordsRequest(
+            collection=collection, insert_only=insert_only, split_objects=split_objects, max_objects=max_objects
+        )
+        outbox = Outbox(first, records, max_image_bytes=limit)
         done = failed = attempt = 0
         while True:
             try:

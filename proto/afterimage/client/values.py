@@ -133,7 +133,9 @@ class PictureNote:
 class RecordResult:
     """The result for one record: "created", "updated", "unchanged" or "failed" (with `error`).
 
-    `notes`: about its picture.
+    - notes: about its picture.
+    - parts: with `split_objects`, the records that were made of its objects.
+    - removed_record_ids: with `split_objects`, earlier parts that were deleted.
     """
 
     record_id: str
@@ -141,6 +143,17 @@ class RecordResult:
     sequence: int
     error: RecordFailure | None
     notes: tuple[PictureNote, ...] = ()
+    parts: tuple[RecordPart, ...] = ()
+    removed_record_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RecordPart:
+    """A record that was made of an object in a picture. outcome: "created", "updated" or "unchanged"."""
+
+    record_id: str
+    outcome: str
+    object: DetectedObject
 
 
 @dataclass(frozen=True)

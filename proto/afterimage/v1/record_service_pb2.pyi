@@ -128,9 +128,21 @@ class InsertRecordsRequest(_message.Message):
     COLLECTION_FIELD_NUMBER: _builtins.int
     RECORDS_FIELD_NUMBER: _builtins.int
     INSERT_ONLY_FIELD_NUMBER: _builtins.int
+    SPLIT_OBJECTS_FIELD_NUMBER: _builtins.int
+    MAX_OBJECTS_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     insert_only: _builtins.bool
     """Reject existing ids (ALREADY_EXISTS for that record) instead of replacing them."""
+    split_objects: _builtins.bool
+    """Insert each object in the picture of a record as a record of its own, instead of the record: the parts `ID#1`,
+    `ID#2`, ... of the record ID, the best score first. A picture without objects has one part, all of it. Parts have
+    the attributes of the record, and `object_of` (ID), `object_label` and `object_score`; their product id is that of
+    the record, or else ID. All parts of a record are stored, and earlier parts of it that are left over are deleted,
+    in one transaction, or nothing is. Records with a vector fail. Needs a detector (GetServerInfoResponse.detector).
+    Each object counts as a picture that is encoded, and the picture as one more.
+    """
+    max_objects: _builtins.int
+    """Only with `split_objects`: maximum number of parts of a record, 1 to 32; 0 means 16."""
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordInput]:
         """1 to 100."""
@@ -141,14 +153,44 @@ class InsertRecordsRequest(_message.Message):
         collection: _builtins.str = ...,
         records: _abc.Iterable[Global___RecordInput] | None = ...,
         insert_only: _builtins.bool = ...,
+        split_objects: _builtins.bool = ...,
+        max_objects: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "insert_only", b"insert_only", "records", b"records"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "insert_only", b"insert_only", "max_objects", b"max_objects", "records", b"records", "split_objects", b"split_objects"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___InsertRecordsRequest: _TypeAlias = InsertRecordsRequest  # noqa: Y015
+
+@_typing.final
+class RecordPart(_message.Message):
+    """A part of a record that was inserted with `split_objects`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_ID_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    OBJECT_FIELD_NUMBER: _builtins.int
+    record_id: _builtins.str
+    outcome: Global___WriteOutcome.ValueType
+    @_builtins.property
+    def object(self) -> _types_pb2.DetectedObject: ...
+    def __init__(
+        self,
+        *,
+        record_id: _builtins.str = ...,
+        outcome: Global___WriteOutcome.ValueType = ...,
+        object: _types_pb2.DetectedObject | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "outcome", b"outcome", "record_id", b"record_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordPart: _TypeAlias = RecordPart  # noqa: Y015
 
 @_typing.final
 class RecordResult(_message.Message):
@@ -159,6 +201,8 @@ class RecordResult(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     NOTES_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    REMOVED_RECORD_IDS_FIELD_NUMBER: _builtins.int
     record_id: _builtins.str
     outcome: Global___WriteOutcome.ValueType
     sequence: _builtins.int
@@ -171,6 +215,16 @@ class RecordResult(_message.Message):
     def notes(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.PictureNote]:
         """Notes on the encoded picture, such as an unusable colour profile."""
 
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordPart]:
+        """Only with `split_objects`: its parts. `outcome` is theirs if it is the same of all and no part was removed, and
+        UPDATED otherwise.
+        """
+
+    @_builtins.property
+    def removed_record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only with `split_objects`: ids of earlier parts that were deleted, since this picture has fewer objects."""
+
     def __init__(
         self,
         *,
@@ -179,10 +233,12 @@ class RecordResult(_message.Message):
         error: _types_pb2.RecordError | None = ...,
         sequence: _builtins.int = ...,
         notes: _abc.Iterable[_types_pb2.PictureNote] | None = ...,
+        parts: _abc.Iterable[Global___RecordPart] | None = ...,
+        removed_record_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "notes", b"notes", "outcome", b"outcome", "record_id", b"record_id", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "notes", b"notes", "outcome", b"outcome", "parts", b"parts", "record_id", b"record_id", "removed_record_ids", b"removed_record_ids", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -217,10 +273,16 @@ class ImportRecordsRequest(_message.Message):
     COLLECTION_FIELD_NUMBER: _builtins.int
     RECORDS_FIELD_NUMBER: _builtins.int
     INSERT_ONLY_FIELD_NUMBER: _builtins.int
+    SPLIT_OBJECTS_FIELD_NUMBER: _builtins.int
+    MAX_OBJECTS_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     """Required in the first message. Later messages may leave it empty and must not change it."""
     insert_only: _builtins.bool
     """Read from the first message."""
+    split_objects: _builtins.bool
+    """As in InsertRecordsRequest. Read from the first message."""
+    max_objects: _builtins.int
+    """As in InsertRecordsRequest. Read from the first message."""
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordInput]:
         """1 to 100."""
@@ -231,10 +293,12 @@ class ImportRecordsRequest(_message.Message):
         collection: _builtins.str = ...,
         records: _abc.Iterable[Global___RecordInput] | None = ...,
         insert_only: _builtins.bool = ...,
+        split_objects: _builtins.bool = ...,
+        max_objects: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "insert_only", b"insert_only", "records", b"records"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "insert_only", b"insert_only", "max_objects", b"max_objects", "records", b"records", "split_objects", b"split_objects"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

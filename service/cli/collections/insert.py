@@ -5,15 +5,16 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from afterimage.client import AfterimageError, Client, NewRecord, RecordResult
+from afterimage.client import AfterimageError, NewRecord, RecordResult
 from service.cli.collections.journal import Journal
 from service.cli.collections.pictures import PictureFile, plan_insert, rows_left_out
 from service.cli.connection import CaFileOption, KeyFileOption, TargetOption, connect
@@ -50,6 +51,10 @@ def insert(
         typer.Option(help="Table (CSV, JSON lines or Parquet) with file or url, record_id, product_id and attributes."),
     ] = None,
     insert_only: Annotated[bool, typer.Option("--insert-only", help="Reject existing ids.")] = False,
+    split_objects: Annotated[
+        bool, typer.Option("--split-objects", help="Insert each object in a picture ID as a record ID#1, ID#2, ...")
+    ] = False,
+    max_objects: Annotated[int, typer.Option(help="With --split-objects: parts of a picture, 1 to 32. 0: 16.")] = 0,
     streams: Annotated[int, typer.Option(min=1, max=16, help="Number of concurrent streams.")] = 2,
     resume: Annotated[bool, typer.Option(help="Skip what an interrupted run of this command has inserted.")] = True,
     target: TargetOption = "",
@@ -62,6 +67,8 @@ def insert(
     After an interruption, run it again to continue.
 
     Example: afterimage insert shoes photos/ --records photos.csv
+
+    Each thing in photographs of shelves: afterimage insert shelves photos/ --split-objects
     """
     if not paths and records is None:
         raise CommandError("pass files, folders or --records", code=Exit.USAGE)
@@ -79,7 +86,11 @@ def insert(
             if file.trouble:
                 tally.add(file, "failed", "ROW_INVALID", file.trouble)
         try:
-            _insert_all(client, collection, waiting, insert_only, streams, journal, tally)
+            send = partial(
+                client.import_records, collection, insert_only=insert_only, split_objects=split_objects,
+                max_objects=max_objects,
+            )  # fmt: skip
+            _insert_all(send, waiting, streams, journal, tally)
         except AfterimageError as error:
             stored = sum(tally.outcomes[n] for n in ("created", "updated", "unchanged", "skipped"))
             message = f"{error.message}; {stored} of {len(planned)} are stored, run the same command again to continue"
@@ -99,15 +110,15 @@ def _journal(target: str, collection: str, paths: Sequence[Path], table: Path | 
 
 
 def _insert_all(
-    client: Client, collection: str, files: Sequence[PictureFile], insert_only: bool, streams: int, journal: Journal,
-    tally: _Tally,
+    send: Callable[[Iterable[NewRecord]], Iterator[RecordResult]], files: Sequence[PictureFile], streams: int,
+    journal: Journal, tally: _Tally,
 ) -> None:  # fmt: skip
     with ProgressShown() as progress:
         task = progress.add_task("Inserting", total=len(files), speed="")
 
         def one_stream(part: Sequence[PictureFile]) -> None:
             readable = _Readable(part, tally)
-            for result in client.import_records(collection, readable.records(), insert_only=insert_only):
+            for result in send(readable.records()):
                 file = readable.sent.pop(result.record_id)
                 _note(file, result, journal, tally)
                 done = sum(tally.outcomes.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from afterimage.v1 import record_service_pb2 as records_pb
 from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import server_info_service_pb2 as info_pb
 from afterimage.v1 import types_pb2 as types_pb
@@ -9,8 +10,17 @@ from service.calls.error_details import to_record_error
 from service.detector.manifest import DetectorManifest
 from service.detector.suppression import DetectedObject, ObjectLimits
 from service.engine.detection.pipeline import ObjectsOfPicture
+from service.engine.detection.splitting import Split
+from service.engine.ingest import Inserted
 from service.errors import ServiceError
-from service.handlers.conversion.values import from_notes, from_region, number_within, within
+from service.handlers.conversion.values import (
+    from_inserted,
+    from_notes,
+    from_region,
+    from_results,
+    number_within,
+    within,
+)
 from service.handlers.request_limits import DEFAULT_OBJECTS, MAX_OBJECTS, MAX_SCORE
 
 _MOST_LABELS = 100
@@ -39,6 +49,16 @@ def add_object(response: pb.SearchResponse, found: DetectedObject, answer: pb.Se
     """Adds the hits of an object to the response of a search with each object."""
     response.objects.add(object=from_object(found), hits=answer.hits, groups=answer.groups, search_id=answer.search_id)
     response.regions_used.append(from_region(found.region))
+
+
+def from_split(split: Split, record_id: str) -> records_pb.RecordResult:
+    """Returns the result of a record that was split, with its id as it was sent."""
+    (message,) = from_inserted([Inserted(split.result, split.notes)], [record_id])
+    ids = [part.result.record_id for part in split.parts]
+    for part, of_part in zip(split.parts, from_results([p.result for p in split.parts], ids), strict=True):
+        message.parts.add(record_id=of_part.record_id, outcome=of_part.outcome, object=from_object(part.found))
+    message.removed_record_ids.extend(split.removed)
+    return message
 
 
 def from_detector(manifest: DetectorManifest) -> info_pb.Detector:

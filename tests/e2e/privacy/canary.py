@@ -113,6 +113,8 @@ class Sender:
         client.encode([self.next() for _ in range(10)])
         assert all(p.error is None for p in client.detect_objects([self.next() for _ in range(5)], min_score=0))
         assert client.search("c", self.next(), objects="each").objects
+        (split,) = client.insert("c", [NewRecord("split", image=self.next())], split_objects=True)
+        assert split.parts
         client.rank(self.next(), [self.next() for _ in range(5)])
         client.classify("c", self.next(), "color")
 

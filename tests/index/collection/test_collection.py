@@ -49,6 +49,26 @@ def test_rows_written_in_many_batches_answer_as_one(collection: Collection) -> N
     assert all(int(i) % 2 for i in odd)
 
 
+def test_records_written_together_are_all_stored_or_none_and_so_is_what_goes_with_them(collection: Collection) -> None:
+    collection.upsert([record(n) for n in range(4)])
+    rows = {i: (r.row_id, r.sequence) for i, r in collection.get(["0", "1", "2"]).items()}
+    collection.upsert([record(2, color="red")])
+    before = ids(collection, SearchQuery(vector(1), k=9))
+    writes = [record(7), record(3, color="blue")]
+    for bad, options in (
+        ([*writes, record(8)], {"insert_only": True}), ([*writes, RecordWrite("9", vector(9)[:3])], {}),
+        ([*writes, replace(record(8), vector=None, digest=b"unknown")], {}),
+    ):  # fmt: skip
+        with pytest.raises((RecordExists, InvalidInput, DigestMoved)):
+            collection.upsert_together(bad, delete=list(rows.values()), **options)
+        assert ids(collection, SearchQuery(vector(1), k=9)) == before
+        assert collection.count('color = "blue"') == 0
+    results = collection.upsert_together(writes, delete=list(rows.values()))
+    assert [r.outcome for r in results] == [Outcome.CREATED, Outcome.UPDATED]
+    # 2 was written since its row was read
+    assert set(ids(collection, SearchQuery(vector(1), k=9))) == {"2", "3", "7"}
+
+
 def test_an_upsert_replaces_the_record_and_its_old_vector_is_gone(collection: Collection) -> None:
     collection.upsert([record(1, color="red")])
     result = collection.upsert([RecordWrite("1", vector(2), attributes={"color": "blue"})])[0]
