@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,6 +97,46 @@ def test_diverse_pages_begin_with_the_first_hit_and_fit_together(collection: Col
         assert len(set(ids)) == 18
         again = [collection.search(query._replace(offset=offset)).hits for offset in (0, 6, 12)]
         assert [hit.record.record_id for page in again for hit in page] == ids
+
+
+@pytest.mark.parametrize("boosts", [(), BOOSTS["against"]])
+@pytest.mark.parametrize("diversity", [0.2, 0.5, 0.9])
+def test_each_place_goes_to_the_hit_that_gains_most(
+    collection: Collection, diversity: float, boosts: tuple[Boost, ...]
+) -> None:
+    """By distance, so that the vectors that are compared are those that were inserted."""
+    rows = {str(n): unit(n % 550).astype(np.float64) for n in range(ROWS)}
+    for seed in range(3):
+        query = SearchQuery(unit(1000 + seed), 5, diversity=diversity, by_distance=True, scale=1.2, boosts=boosts)
+        plain = collection.search(query._replace(diversity=0.0, k=60)).hits
+        worth = {h.record.record_id: 1.2 * float(rows[h.record.record_id] @ query.vector) + h.boost for h in plain}
+        candidates, picked = [h.record.record_id for h in plain], list[str]()
+        for page in range(3):
+            answer = collection.search(query._replace(offset=5 * page))
+            for hit in answer.hits:
+                most = gains(candidates[: 20 * (page + 1)], picked, worth, rows, diversity)
+                assert most[hit.record.record_id] > max(most.values()) - 3e-3  # half precision
+                picked.append(hit.record.record_id)
+            farthest = max(candidates.index(one) for one in picked[5 * page :])
+            passed = [one for one in candidates[:farthest] if one not in picked]
+            assert [one.record_id for one in answer.passed_over] == passed[: len(answer.passed_over)]
+            assert answer.passed_over_total == len(passed)
+            for one in answer.passed_over:
+                alike = {hit: float(rows[one.record_id] @ rows[hit]) for hit in picked}
+                assert alike[one.similar_to] > max(alike.values()) - 3e-3
+        assert picked[0] == candidates[0]
+        assert len(set(picked)) == 15
+
+
+def gains(
+    candidates: list[str], picked: list[str], worth: dict[str, float], rows: dict[str, Any], diversity: float
+) -> dict[str, float]:
+    """Of each candidate without a place: maximal marginal relevance, in full. The first place is the nearest one's."""
+    if not picked:
+        return {one: -float(n) for n, one in enumerate(candidates)}
+    left = [one for one in candidates if one not in picked]
+    closest = {one: max(float(rows[one] @ rows[hit]) for hit in picked) for one in left}
+    return {one: (1 - diversity) * worth[one] - diversity * closest[one] for one in left}
 
 
 def test_the_filter_of_a_boost_that_does_not_parse_is_named(collection: Collection) -> None:
