@@ -252,6 +252,14 @@ bench-calls: $(STAMP) ## Measure the processor time of calls beside a servicer t
 		$(BIN)/python -m pip install --quiet $(PROFILER)
 	@$(BIN)/python -m bench.calls
 
+.PHONY: bench-guard
+bench-guard: $(STAMP) ## Compare processor time per call, search and picture with the last release; fails at a tenth more (three minutes)
+	@$(BIN)/python -m bench.guard
+
+.PHONY: bench-guard-baseline
+bench-guard-baseline: $(STAMP) ## Measure what bench-guard compares with, at a release; writes JSON
+	@$(BIN)/python -m bench.guard --baseline
+
 .PHONY: bench-keyed-calls
 bench-keyed-calls: $(STAMP) ## Measure what a saved search and an idempotency key cost beside the plain call; writes JSON
 	@$(BIN)/python -m bench.keyed_calls
