@@ -4,8 +4,8 @@ docs/cli.md comes from the commands' own help, docs/architecture.svg and docs/ro
 docs/reference/ from the docstrings, service/web/api/openapi.json and docs/http-calls.md from the protos and the table
 of paths, docs/reliability.md from the last results of `make reliability` and `make bench-hostile`, docs/mutation.md
 from that of `make mutation`. In docs/privacy.md the tables of what can be read out of vectors come from that of
-`make bench-inversion`, and in docs/benchmarks.md the ten figures and the origin of all come from bench/results; the
-rest of these two pages is written by hand.
+`make bench-inversion`, and in docs/benchmarks.md the ten figures and the origin of all come from bench/results,
+as does the table of `make bench-calls`; the rest of these two pages is written by hand.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 import typer
 
+from bench.calls import document as calls
 from bench.inversion import document as inversion
 from bench.mutation import document
 from bench.mutation.result import RESULT as MUTATION_RESULT
@@ -81,6 +82,11 @@ def render_commands() -> str:
     return HEAD + "\n" + "\n".join(section(name, command) for name, command in commands(root, "afterimage"))
 
 
+def _benchmarks() -> str:
+    page = benchmark_page.render((FOLDER / "benchmarks.md").read_text())
+    return calls.render(page) if calls.RESULT.exists() else page
+
+
 DOCUMENTS = {"cli.md": render_commands, "architecture.svg": drawing.render, "rooms.md": rooms.render}
 DOCUMENTS |= {"../service/web/api/openapi.json": openapi.render, "http-calls.md": http_calls.render}
 DOCUMENTS |= {page: functools.partial(reference_pages.render, *what) for page, what in reference_pages.PAGES.items()}
@@ -90,7 +96,7 @@ if MUTATION_RESULT.exists():
     DOCUMENTS["mutation.md"] = document.render
 if inversion.RESULT.exists():
     DOCUMENTS["privacy.md"] = lambda: inversion.render((FOLDER / "privacy.md").read_text())
-DOCUMENTS["benchmarks.md"] = lambda: benchmark_page.render((FOLDER / "benchmarks.md").read_text())
+DOCUMENTS["benchmarks.md"] = _benchmarks
 
 
 def main() -> int:

@@ -41,7 +41,16 @@ if typing.TYPE_CHECKING:
     from index.tenant.inspection import check_pages, deep_faults, file_faults
     from index.tenant.records_repair import RepairStep
     from index.tenant.repair import Repair
-    from index.types.answer import DuplicateGroup, Facet, FilterHints, Hit, Matching, PassedOver, SearchAnswer
+    from index.types.answer import (
+        DuplicateGroup,
+        Facet,
+        FilterHints,
+        Hit,
+        Matching,
+        PassedOver,
+        SearchAnswer,
+        ShownHit,
+    )
     from index.types.attributes import (
         MAX_ATTRIBUTES,
         MAX_ID_BYTES,
@@ -191,6 +200,7 @@ __all__ = [
     "SearchDay",
     "SearchQuery",
     "SearchTally",
+    "ShownHit",
     "Side",
     "SnapshotDamaged",
     "SnapshotNotFound",
@@ -264,7 +274,7 @@ _MODULES = {
     "tenant.records_repair": ("RepairStep",),
     "tenant.repair": ("Repair",),
     "types.answer": (
-        "DuplicateGroup", "Facet", "FilterHints", "Hit", "Matching", "PassedOver", "SearchAnswer",
+        "DuplicateGroup", "Facet", "FilterHints", "Hit", "Matching", "PassedOver", "SearchAnswer", "ShownHit",
     ),
     "types.attributes": (
         "MAX_ATTRIBUTES", "MAX_ID_BYTES", "MAX_LIST_VALUES", "MAX_STRING_BYTES", "attributes_from_json",

@@ -13,7 +13,7 @@ from index.types.checks import normalised
 from index.types.feedback.judgements import VerdictTally
 from index.types.ordering import Order, Position
 from index.types.query import SearchQuery
-from index.types.record import UNLIMITED_BYTES, RecordPage, StoredRecord
+from index.types.record import UNLIMITED_BYTES, RecordPage, Show, StoredRecord, Vector
 
 
 class ReadSide:
@@ -25,7 +25,7 @@ class ReadSide:
         """The nearest records. Raises InvalidInput, FilterSyntaxError or AnswerTooLarge."""
         vector = normalised("query", query.vector, self.handle.place.spec.dimension)
         with self.handle as loaded, searches:
-            return loaded.reading.search(query._replace(vector=vector))
+            return loaded.reading.search(_of_length_one(query, vector))
 
     def search_at_once(
         self, query: SearchQuery, most_s: float, bin_of: Callable[[SearchAnswer], tuple[int, int | None]] | None = None
@@ -37,7 +37,7 @@ class ReadSide:
         """
         vector = normalised("query", query.vector, self.handle.place.spec.dimension)
         with self.handle.at_once() as loaded, searches:
-            answer = None if loaded is None else loaded.reading.search_at_once(query._replace(vector=vector), most_s)
+            answer = None if loaded is None else loaded.reading.search_at_once(_of_length_one(query, vector), most_s)
             if loaded is not None and answer is not None and bin_of is not None:
                 loaded.searches.add(*bin_of(answer))
             return answer
@@ -54,6 +54,17 @@ class ReadSide:
         """Records by id; ids that do not exist are left out. Raises AnswerTooLarge beyond `max_bytes`."""
         with self.handle as loaded:
             return loaded.store.records(record_ids, vectors=vectors, max_bytes=max_bytes)
+
+    def show(self, record_ids: Sequence[str], show: Show, *, max_bytes: int = UNLIMITED_BYTES) -> dict[str, bytes]:
+        """What `show` makes of records, without their vectors, by id; ids that do not exist are left out. It may be
+        kept while a record is there. Raises AnswerTooLarge beyond `max_bytes`."""
+        with self.handle as loaded:
+            return loaded.reading.show(record_ids, show, max_bytes)
+
+    def shown_at_once(self, record_ids: Sequence[str], show: Show) -> builtins.list[bytes] | None:
+        """As `show`, in the order of the ids, where it is kept of each record, else None. Waits for nothing."""
+        with self.handle.at_once() as loaded:
+            return None if loaded is None else loaded.index.shown(record_ids, show)
 
     def count(self, filter_text: str = "") -> int:
         """How many records match."""
@@ -139,6 +150,10 @@ class ReadSide:
         `judged_pairs`) unless `judged` is false. The generator returns what the verdicts did. Raises InvalidInput."""
         with self.handle as loaded:
             return (yield from loaded.reading.duplicates(filter_text, max_distance, judged=judged))
+
+
+def _of_length_one(query: SearchQuery, vector: Vector) -> SearchQuery:
+    return query if vector is query.vector else query._replace(vector=vector)
 
 
 def _matching(selected: Selection) -> Matching:

@@ -11,7 +11,7 @@ from index.types.errors import AnswerTooLarge, InvalidInput
 from index.types.feedback.judgements import RowVerdicts, VerdictTally
 from index.types.ordering import Order, Position
 from index.types.query import SearchQuery
-from index.types.record import RecordPage, StoredRecord
+from index.types.record import RecordPage, Show, StoredRecord
 
 _READ_BLOCK = 100
 
@@ -48,6 +48,16 @@ class Reading:
         if query.exclude_record_ids or query.only_record_ids is not None or query.include_vectors:
             return None
         return self.search(query) if self._index.expected_s(query) <= most_s else None
+
+    def show(self, record_ids: Sequence[str], show: Show, max_bytes: int) -> dict[str, bytes]:
+        """What `show` makes of records, by id; ids that do not exist are left out. Raises AnswerTooLarge."""
+        row_ids = self._store.row_ids(record_ids)
+        shown = self._index.show(row_ids, show, max_bytes)
+        if len(shown) == len(row_ids):
+            return shown
+        # The index does not show yet what is stored.
+        stored = self._store.records(record_ids, vectors=False, max_bytes=max_bytes)
+        return {record_id: show(record) for record_id, record in stored.items()}
 
     def _with_stored_vectors(self, answer: SearchAnswer) -> SearchAnswer:
         """The vectors as they were given; the index's own for a row that was written anew since."""

@@ -31,7 +31,7 @@ from index.types.collection import CollectionSpec, CollectionStats
 from index.types.feedback.judgements import RowVerdicts, VerdictTally
 from index.types.ordering import Order, Position
 from index.types.query import SearchQuery
-from index.types.record import StoredRecord
+from index.types.record import Show, StoredRecord
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,14 @@ class VectorIndex(ChangeSink, Protocol):
     def expected_s(self, query: SearchQuery) -> float:
         """About how many seconds `search` takes; infinite where that waits for anything or cannot be told. Takes
         microseconds."""
+
+    def shown(self, record_ids: Sequence[str], show: Show) -> list[bytes] | None:
+        """What `show` makes of records, in their order, where that is kept of each and none was written or deleted
+        since; else None. Waits for nothing. For event loops."""
+
+    def show(self, row_ids: Iterable[int], show: Show, max_bytes: int) -> dict[str, bytes]:
+        """What `show` makes of rows, by record id; rows that are not live are left out. Raises AnswerTooLarge where
+        they take more than `max_bytes`."""
 
     def rows_of_products(self, product_ids: Sequence[str]) -> list[tuple[int, int]]:
         """Row id and sequence number of each live row of these products."""

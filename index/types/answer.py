@@ -23,6 +23,13 @@ class Hit(NamedTuple):
     boost: float = 0.0
 
 
+class ShownHit(NamedTuple):
+    """A hit of a query with `show`: what that made of its record, and the cosine distance to the query, 0 to 2."""
+
+    content: bytes
+    distance: float
+
+
 @dataclass(frozen=True)
 class Facet:
     """How many records have each value of an attribute, the most frequent first, or a number in each range, the lowest
@@ -66,6 +73,7 @@ class SearchAnswer(NamedTuple):
 
     - `learned`: in the order of the likeness that the collection has learnt; distances are the encoder's all the same.
     - `filter_s`: seconds until the allowed rows were known; 0 without a filter.
+    - `shown`: the hits of a query with `show`, which has no groups.
     - `passed_over`: for the sake of diversity, the nearest first, at most MOST_PASSED_OVER of the `passed_over_total`.
     """
 
@@ -80,6 +88,7 @@ class SearchAnswer(NamedTuple):
     passed_over: tuple[PassedOver, ...] = ()
     passed_over_total: int = 0
     filter_s: float = 0.0
+    shown: tuple[ShownHit, ...] = ()
 
     @property
     def hits(self) -> tuple[Hit, ...]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from index.types.boosts import Boost
 from index.types.ordering import Order
-from index.types.record import UNLIMITED_BYTES, Vector
+from index.types.record import UNLIMITED_BYTES, Show, Vector
 
 DIVERSITY_REACH, ORDER_REACH = 4, 1000
 
@@ -34,6 +34,8 @@ class SearchQuery(NamedTuple):
     - `weights`: of each number of the vector, for the order of a collection that has learnt: float32, shape
       (dimension,), all from 0. `unweighted`: the vector before it was weighted. Both or neither.
     - `max_bytes`: of the hits' records and vectors, together.
+    - `show`: makes bytes of the record of each hit, for `SearchAnswer.shown`. They may be kept while the record is
+      there. Without vectors, groups, diversity, boosts and another order; None: hits have their records.
     """
 
     vector: Vector
@@ -60,6 +62,7 @@ class SearchQuery(NamedTuple):
     weights: Vector | None = None
     unweighted: Vector | None = None
     max_bytes: int = UNLIMITED_BYTES
+    show: Show | None = None
 
 
 class ScanStrategy(StrEnum):

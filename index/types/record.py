@@ -5,7 +5,7 @@ Vectors are float32 arrays of shape (dimension,).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
@@ -97,6 +97,10 @@ class StoredRecord(NamedTuple):
     created_ms: int
     updated_ms: int
     vector: Vector | None = None
+
+
+# What an answer shows of a record: one function for each kind of answer. What it made may be kept.
+Show = Callable[[StoredRecord], bytes]
 
 
 class RecordPage(NamedTuple):

@@ -71,6 +71,11 @@ class CallContext(Protocol):
     def peer(self) -> str:
         """Address of the connection in gRPC's notation: `ipv4:192.0.2.1:4711`."""
 
+    @property
+    def sends_later(self) -> bool:
+        """Whether `send` returns at once, and the transport itself ends a call whose peer does not take the response
+        within `send_s`."""
+
     def certificate_names(self) -> tuple[str, ...]:
         """Names in the client certificate that the transport has verified; empty if there is none."""
 
@@ -90,11 +95,7 @@ class CallContext(Protocol):
         """Serializes a response message."""
 
     async def send(self, raw: bytes) -> None:
-        """Sends a message. Returns once the peer has taken it. May be cancelled.
-
-        A transport may send the response of a unary call later and return at once. It then ends the call unless the
-        peer takes the response within `send_s`.
-        """
+        """Sends a message. Returns once the peer has taken it, or at once: see `sends_later`. May be cancelled."""
 
     def drop(self) -> None:
         """Ends a call whose peer does not read, and frees what it holds."""

@@ -80,6 +80,8 @@ async def _one(request: Message) -> AsyncIterator[Message]:
 class _Call:
     """A call as a `CallContext`."""
 
+    sends_later = False
+
     def __init__(self, method: Method, requests: AsyncIterator[Message], caller: InProcessCaller) -> None:
         self._method, self._requests, self._caller = method, requests, caller
         self.headers: Headers = read_headers(caller.headers)

@@ -78,9 +78,11 @@ class Messages:
     async def _read(self, seconds: float) -> bytes | None:
         """Reads a message and holds its bytes. Raises ServiceError (MESSAGE_LATE, OVERLOADED)."""
         loop, reserved, refused = asyncio.get_running_loop(), 0, False
+        began = loop.time()
 
         def reserve() -> None:
             nonlocal reserved, refused
+            clock.reschedule(began + seconds)
             self.idle = not self._began
             if self._lease.try_take(self._limits.message_bytes):
                 reserved = self._limits.message_bytes
@@ -88,9 +90,9 @@ class Messages:
                 refused = True
                 clock.reschedule(loop.time())
 
-        waiting = loop.call_later(_AT_ONCE_S, reserve)
+        waiting = loop.call_at(began + min(_AT_ONCE_S, seconds), reserve)
         try:
-            async with asyncio.timeout(seconds) as clock:
+            async with asyncio.timeout(None) as clock:  # most messages are there before it is set
                 raw = await self._context.read()
         except TimeoutError:
             if refused:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -136,8 +137,13 @@ class ScoreSpec(_Strict):
 
     def score(self, distance: float) -> float:
         """The score of a cosine distance, 0 to 1, falling."""
-        top = 1.0 + math.exp(-self.midpoint / self.width)
-        return min(1.0, top / (1.0 + math.exp((distance - self.midpoint) / self.width)))
+        return self.scores((distance,))[0]
+
+    def scores(self, distances: Iterable[float]) -> list[float]:
+        """The scores of several distances."""
+        middle, width, exp = self.midpoint, self.width, math.exp
+        top = 1.0 + exp(-middle / width)
+        return [min(1.0, top / (1.0 + exp((distance - middle) / width))) for distance in distances]
 
     def distance(self, score: float) -> float:
         """The largest distance whose score is at least `score`; the inverse of `score`."""

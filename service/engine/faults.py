@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from types import TracebackType
 
 import structlog
 
@@ -98,16 +97,20 @@ def _log_internal(error: ServiceError, cause: Exception) -> None:
     _LOG.error("internal error", reason=error.reason.name, exc_info=cause, **facts())
 
 
-@contextlib.contextmanager
-def translated_errors() -> Iterator[None]:
-    """Converts every exception of the block to a ServiceError. A ServiceError passes unchanged.
+class translated_errors:
+    """Converts every exception of its block to a ServiceError. A ServiceError passes unchanged.
 
     Raised from itself, it would be a reference cycle. The frames of the call, and its picture, would then stay in
     memory until the garbage collector runs.
     """
-    try:
-        yield
-    except ServiceError:
-        raise
-    except Exception as error:
-        raise as_service_error(error) from error
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception) and not isinstance(error, ServiceError):
+            raise as_service_error(error) from error

@@ -112,7 +112,10 @@ async def _encode_terms(
 
 
 def combine(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:
-    """Returns the weighted sum of normalised vectors, normalised. Raises ServiceError if the sum is zero."""
+    """Returns the weighted sum of normalised vectors, normalised: of one that counts, itself. Raises ServiceError if
+    the sum is zero."""
+    if len(vectors) == 1 and weights[0] > 0:
+        return vectors[0]
     total = np.zeros_like(vectors[0], np.float64)
     for vector, weight in zip(vectors, weights, strict=True):
         total += weight * vector / max(float(np.linalg.norm(vector)), 1e-12)

@@ -12,7 +12,7 @@ from index import Collection, FilterHints, Outcome, RecordPage, WriteResult
 from service.audit.chain import Details
 from service.audit.tally import current_tallies
 from service.calls.limits.bulk_share import Work
-from service.calls.limits.large_responses import LargeResponses, add_each
+from service.calls.limits.large_responses import SMALL_BYTES, LargeResponses, add_each
 from service.engine.detection.splitting import InsertOptions, Split, Splitting
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors
@@ -26,6 +26,7 @@ from service.handlers.conversion.ordering import (
     to_order_token,
     to_token,
 )
+from service.handlers.conversion.shown import shown_record
 from service.handlers.conversion.values import (
     check_count,
     check_most,
@@ -49,6 +50,7 @@ _DELETE_SAMPLE = 20
 _BATCHES_AHEAD = 2
 _SEED_BITS = 32
 _WRITES = "records.write"
+_SHOWN_AT_ONCE = 100
 
 
 class RecordHandlers:
@@ -100,13 +102,27 @@ class RecordHandlers:
         if request.include_vectors:
             check_count("record_ids", len(request.record_ids), most_vectors(collection.spec.dimension))
         ids, vectors = list(request.record_ids), request.include_vectors
-        vector_bytes = 4 * collection.spec.dimension * vectors
+        if not vectors:
+            return await self._shown(collection, ids, caller)
+        vector_bytes = 4 * collection.spec.dimension
         async with self._responses.making(caller.tenant_uid, len(ids), vector_bytes) as work:
             read = work.timed(collection.get)
-            found = await self._read(read, ids, vectors=vectors, max_bytes=self._responses.most_bytes)
+            found = await self._read(read, ids, vectors=True, max_bytes=self._responses.most_bytes)
             response = pb.GetRecordsResponse(missing_record_ids=[i for i in ids if i not in found])
             records = (found[i] for i in ids if i in found)
             await add_each(records, lambda r: from_record(r, response.records.add()), work)
+        return response
+
+    async def _shown(self, collection: Collection, ids: list[str], caller: Principal) -> pb.GetRecordsResponse:
+        """Records without their vectors: from what the collection keeps of them, if few are wanted, or by a thread."""
+        kept = collection.shown_at_once(ids, shown_record) if len(ids) <= _SHOWN_AT_ONCE else None
+        if kept is not None and sum(map(len, kept)) <= SMALL_BYTES:
+            return pb.GetRecordsResponse.FromString(b"".join(kept))
+        async with self._responses.making(caller.tenant_uid, len(ids), 0) as work:
+            show = work.timed(collection.show)
+            found = await self._read(show, ids, shown_record, max_bytes=self._responses.most_bytes)
+            response = pb.GetRecordsResponse(missing_record_ids=[i for i in ids if i not in found])
+            await add_each((found[i] for i in ids if i in found), response.MergeFromString, work)
         return response
 
     async def ListRecords(self, request: pb.ListRecordsRequest, caller: Principal) -> pb.ListRecordsResponse:

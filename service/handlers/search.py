@@ -5,96 +5,57 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Generator
 
 from afterimage.v1 import search_service_pb2 as pb
-from index import Collection, DuplicateGroup, SearchAnswer, SearchQuery, VerdictTally
-from service.calls.error_details import to_record_error
-from service.calls.limits.bulk_share import Work
-from service.calls.limits.large_responses import LargeResponses, add_each
+from index import DuplicateGroup, SearchQuery, VerdictTally
+from service.calls.limits.large_responses import LargeResponses
 from service.encoder.manifest import Manifest
 from service.engine.classification import is_undecided, labels_of
 from service.engine.engine import Engine
 from service.engine.faults import as_service_error, translated_errors
-from service.engine.feedback import moved
 from service.engine.pictures import Encoded
-from service.engine.query import QueryTerm, distance_limit, encode_query, opened, weighed
-from service.engine.search_ids import SealedQuery, to_search_id
-from service.errors import ServiceError, release_frames
+from service.engine.query import distance_limit, encode_query, opened, weighed
+from service.errors import ServiceError
 from service.handlers.conversion.comparison import compared, to_searches
-from service.handlers.conversion.feedback import to_refinement
 from service.handlers.conversion.likeness import from_duplicates, from_encoded, to_ranked
 from service.handlers.conversion.pairs import add_verdicts, from_tally
 from service.handlers.conversion.search import (
-    add_hits,
-    check_search,
-    from_answer,
     is_composed,
     max_distance_of,
-    max_hits,
-    max_objects_of,
     min_score_of,
     orders_by_distance,
     record_ids_of,
-    region_used,
     to_picture,
-    to_search_query,
     to_terms,
 )
-from service.handlers.conversion.values import check_count, from_notes, invalid, most_vectors, within
+from service.handlers.conversion.values import check_count, invalid, within
 from service.handlers.judgements import JudgementHandlers
 from service.handlers.request_limits import DEFAULT_CLASSIFY_K, MAX_BATCH_SEARCHES, MAX_CLASSIFY_K, MAX_PICTURES
-from service.handlers.searches.objects import ObjectSearches
 from service.handlers.searches.projection import Projections
-from service.handlers.searches.saved_searches import fill_in_saved
-from service.handlers.searches.search_report import search, search_at_once
+from service.handlers.searches.running import Searches
 from service.metrics import Metrics
-from service.runtime.clock import Stopwatch
 from service.runtime.concurrency import gather_bounded
 from service.tenancy.apikeys import Scope
 from service.tenancy.keyring import Principal
-from service.tracing.allowed import Attribute, Stage
-from service.tracing.spans import note, stage
-from service.tuning.calibration import Calibration
+from service.tracing.allowed import Stage
+from service.tracing.spans import stage
 
-_SMALL_BYTES = 256 * 1024  # a response up to this size waits for no other
-_RECORD_BYTES = 1024  # typical size of a record without its vector
-_READ_FOR_FIELDS = 4  # attributes that `fields` leaves out are read, but not sent
-_AT_ONCE = 8  # searches or pictures of one call that run at a time
+_AT_ONCE = 8  # searches to compare, or pictures, of one call that run at a time
 
 
 class SearchHandlers(JudgementHandlers):
     """Documented in search_service.proto."""
 
     def __init__(self, engine: Engine, metrics: Metrics, responses: LargeResponses) -> None:
-        self._engine, self._metrics, self._responses = engine, metrics, responses
-        self._projections, self._objects = Projections(engine, responses), ObjectSearches(engine, self._search)
+        self._engine, self._searches = engine, Searches(engine, metrics, responses)
+        self._projections = Projections(engine, responses)
 
     async def Search(self, request: pb.SearchRequest, caller: Principal) -> pb.SearchResponse:
         """Finds the nearest records."""
-        version = await fill_in_saved(self._engine, request, caller)
-        response = await self._searched(request, caller)
-        response.saved_search_version = version
-        return response
-
-    async def _searched(self, request: pb.SearchRequest, caller: Principal) -> pb.SearchResponse:
-        check_search(request)
-        terms = to_terms(request.query)
-        answer = self._objects.each if max_objects_of(request) else self._search
-        vector_bytes = 0
-        if request.include_vectors:
-            caller.require(Scope.EXPORT)
-            collection = await self._engine.collection(caller, request.collection)
-            within("k", max_hits(request), 1, most_vectors(collection.spec.dimension))
-            vector_bytes = 4 * collection.spec.dimension
-        if max_hits(request) * (_RECORD_BYTES + vector_bytes) <= _SMALL_BYTES:
-            with self._responses.searching(caller.tenant_uid):
-                return await answer(request, terms, caller, Work())
-        async with self._responses.making(caller.tenant_uid, max_hits(request), vector_bytes) as work:
-            return await answer(request, terms, caller, work)
+        return await self._searches.one(request, caller)
 
     async def BatchSearch(self, request: pb.BatchSearchRequest, caller: Principal) -> pb.BatchSearchResponse:
         """Runs several searches; each fails alone."""
         check_count("searches", len(request.searches), MAX_BATCH_SEARCHES)
-        results = await gather_bounded((self._one(s, caller) for s in request.searches), _AT_ONCE)
-        return pb.BatchSearchResponse(results=results)
+        return pb.BatchSearchResponse(results=await self._searches.several(request.searches, caller))
 
     async def CompareSearches(
         self, request: pb.CompareSearchesRequest, caller: Principal
@@ -136,7 +97,7 @@ class SearchHandlers(JudgementHandlers):
 
     async def DetectObjects(self, request: pb.DetectObjectsRequest, caller: Principal) -> pb.DetectObjectsResponse:
         """Finds the objects in pictures; stores nothing."""
-        return await self._objects.detect(request, caller)
+        return await self._searches.objects.detect(request, caller)
 
     async def Classify(self, request: pb.ClassifyRequest, caller: Principal) -> pb.ClassifyResponse:
         """Labels a query by a vote of the nearest records."""
@@ -151,7 +112,7 @@ class SearchHandlers(JudgementHandlers):
         query, emphasis = weighed(self._engine, collection, asked.vector, {}, of_pictures=not unlike)
         by_distance = emphasis.by_distance or unlike
         calibration = self._engine.calibration_of(collection)
-        answer = await self._answer(
+        answer = await self._searches.answer(
             collection,
             SearchQuery(
                 query.vector,
@@ -188,56 +149,6 @@ class SearchHandlers(JudgementHandlers):
     async def ProjectRecords(self, request: pb.ProjectRecordsRequest, caller: Principal) -> pb.ProjectRecordsResponse:
         """Places a sample of records on a plane."""
         return await self._projections.project(request, caller)
-
-    async def _one(self, request: pb.SearchRequest, caller: Principal) -> pb.SearchResult:
-        try:
-            return pb.SearchResult(response=await self.Search(request, caller))
-        except Exception as failure:
-            error = to_record_error(as_service_error(failure))
-            release_frames(failure)
-            return pb.SearchResult(error=error)
-
-    async def _search(
-        self, request: pb.SearchRequest, terms: tuple[QueryTerm, ...], caller: Principal, work: Work
-    ) -> pb.SearchResponse:
-        watch, judged = Stopwatch(), to_refinement(request)
-        collection = await self._engine.collection(caller, request.collection)
-        terms = opened(collection, terms)
-        asked = await encode_query(self._engine, caller, collection, terms, {})
-        refined = await moved(self._engine, collection, asked.vector, judged)
-        of_pictures = not orders_by_distance(terms)
-        query, emphasis = weighed(self._engine, collection, refined, dict(request.emphasis), of_pictures=of_pictures)
-        encoded_s = watch.seconds()
-        calibration, spec = self._engine.calibration_of(collection), collection.spec
-        max_bytes = self._responses.most_bytes * (_READ_FOR_FIELDS if request.fields else 1)
-        wanted = to_search_query(request, terms, query, emphasis, calibration, max_bytes)
-        answer = await self._answer(collection, wanted, calibration)
-        self._metrics.search_paths.labels(answer.path.value).inc()
-        searched_s = watch.seconds()
-        response = from_answer(answer, emphasis, calibration)
-        response.encoder_id, response.encoder_fingerprint = spec.encoder_id, spec.encoder_fingerprint
-        response.regions_used.extend(region_used(t) for t in terms)
-        response.notes.extend(from_notes(asked.notes))
-        if request.with_search_id:
-            sealed = SealedQuery(asked.vector, is_composed(terms), orders_by_distance(terms))
-            response.search_id = to_search_id(collection, sealed)
-        await add_each(answer.groups, lambda group: add_hits(response, request, group, calibration), work)
-        response.timings.encode_ms = encoded_s * 1000
-        response.timings.search_ms = (searched_s - encoded_s) * 1000
-        response.timings.total_ms = watch.seconds() * 1000
-        return response
-
-    async def _answer(
-        self, collection: Collection, query: SearchQuery, counted_by: Calibration | None = None
-    ) -> SearchAnswer:
-        """Searches at once where that takes no longer than a hop to a thread. counted_by: of one that is counted."""
-        with translated_errors(), stage(Stage.SEARCH) as searching:
-            answer = search_at_once(collection, query, counted_by)
-            if answer is None:
-                answer = await self._engine.workers.read(search, collection, query, counted_by)
-            searching.begins_with(Stage.FILTER, answer.filter_s)
-        note(Attribute.PATH, answer.path.value)
-        return answer
 
     async def _next_group(self, groups: Generator[DuplicateGroup, None, VerdictTally]) -> DuplicateGroup | VerdictTally:
         with translated_errors(), stage(Stage.SEARCH):

@@ -54,7 +54,7 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 class _Call:
     """A call with any number of responses. Create it in gRPC's handler, because it remembers the current task."""
 
-    transport, door = "grpc", Door.GRPC
+    transport, door, sends_later = "grpc", Door.GRPC, False
 
     def __init__(
         self, interceptor: Interceptor, method: Method, context: Context, certificates: Certificates | None
@@ -112,6 +112,7 @@ class _Call:
 class _UnaryCall(_Call):
     """A call whose response gRPC sends when its handler has returned."""
 
+    sends_later = True
     answer: bytes | None = None
 
     async def send(self, raw: bytes) -> None:

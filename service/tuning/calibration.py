@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, lru_cache
@@ -28,6 +30,9 @@ class Likeness(StrEnum):
     VERY_ALIKE = "VERY_ALIKE"
     ALIKE = "ALIKE"
     NOT_ALIKE = "NOT_ALIKE"
+
+
+_WORDS = tuple(Likeness)  # in the order of `Calibration.limits`
 
 
 class CalibrationSource(StrEnum):
@@ -72,6 +77,10 @@ class Calibration:
         """The score of a cosine distance, 0 to 1, falling."""
         return self.curve.score(distance)
 
+    def scores(self, distances: Iterable[float]) -> list[float]:
+        """The scores of several distances."""
+        return self.curve.scores(distances)
+
     @cached_property
     def limits(self) -> dict[Likeness, float]:
         """The largest distance of each word but the last, rising."""
@@ -88,4 +97,8 @@ class Calibration:
 
     def likeness(self, distance: float) -> Likeness:
         """The word for a distance."""
-        return next((word for word, most in self.limits.items() if distance <= most), Likeness.NOT_ALIKE)
+        return _WORDS[bisect_left(self._rising, distance)]
+
+    @cached_property
+    def _rising(self) -> tuple[float, ...]:
+        return tuple(self.limits.values())

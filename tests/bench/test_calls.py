@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from afterimage.v1 import search_service_pb2 as search_pb
+from bench.calls import document
 from bench.calls.__main__ import BATCH, DIMENSION, K, calls, canned, clustered
 from bench.calls.load import Called, measured, one_answer, scheduled_ns
 from bench.calls.profile import shares
@@ -53,3 +55,19 @@ def test_a_profile_counts_a_function_once_in_each_stack() -> None:
 @pytest.mark.parametrize("stacks", ["native_call 2\n", "native_call;f (x/y.py:1) 2\n"])
 def test_frames_without_a_file_are_named_as_they_are(stacks: str) -> None:
     assert "native_call" in shares(stacks)["within"]
+
+
+def test_the_page_shows_each_call_of_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cost = {"cpu_ms": {"canned": 0.5, "server": 1.25}, "per_s": {"canned": 2000, "server": 1100}}
+    by_callers = {f"{n} callers": {**cost, "cpu_ratio": 2.5, "rate_ratio": 0.55} for n in (1, 8)}
+    machine = {"cores": 2, "cpu": "A CPU", "commit": "abc"}
+    path = tmp_path / "calls.json"
+    path.write_text(json.dumps({"machine": machine, "calls": {"search": by_callers, "batch of 32": by_callers}}))
+    monkeypatch.setattr(document, "RESULT", path)
+    page = Path("docs/benchmarks.md").read_text()
+    rendered = document.render(page)
+    assert document.render(rendered) == rendered
+    assert rendered.count("| 0.50 | 1.25 | 2.50 | 2,000 | 1,100 | 0.55 |") == 4
+    assert "2 cores of A CPU, commit abc" in rendered
+    with pytest.raises(ValueError, match="no place"):
+        document.render(page.replace(document.END, ""))

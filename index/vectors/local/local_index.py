@@ -14,7 +14,7 @@ from index.types.changes import RowChange
 from index.types.collection import CollectionSpec, CollectionStats
 from index.types.feedback.judgements import RowVerdicts, VerdictTally
 from index.types.query import SearchQuery
-from index.types.record import StoredRecord, Vector
+from index.types.record import Show, StoredRecord, Vector
 from index.vectors.ann.ann_build_job import AnnBuilds
 from index.vectors.ann.centering import CenteringTransform, QueryMean
 from index.vectors.local.answering import Answering, Chosen
@@ -128,6 +128,12 @@ class LocalVectorIndex:
             return math.inf
         allowed = self.answering.remembered(self.view, query.filter)
         return math.inf if allowed is None else expected_s(allowed, query.k, ef_factor=self.recall.ef_factor)
+
+    def shown(self, record_ids: Sequence[str], show: Show) -> list[bytes] | None:
+        return self.answering.shown(self.view, record_ids, show)
+
+    def show(self, row_ids: Iterable[int], show: Show, max_bytes: int) -> dict[str, bytes]:
+        return self.answering.show(self.view, row_ids, show, max_bytes)
 
     def rows_of_products(self, product_ids: Sequence[str]) -> list[tuple[int, int]]:
         view = self.view

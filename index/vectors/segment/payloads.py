@@ -17,6 +17,7 @@ import orjson
 from numpy.typing import NDArray
 
 from index.types.record import Region, StoredRecord
+from index.vectors.segment.shown_records import ShownRecords
 
 CHUNK_ROWS = 65_536
 _new = tuple.__new__  # a named tuple's own way goes through the interpreter, for each record of an answer
@@ -84,10 +85,10 @@ class PackedChunk:
 
 
 class Payloads:
-    """Packed records by slot. largest: no record has more bytes."""
+    """Packed records by slot. largest: no record has more bytes. shown: what answers show of them."""
 
     def __init__(self) -> None:
-        self.largest = 0
+        self.largest, self.shown = 0, ShownRecords()
         self._chunks: list[PackedChunk] = []
         # The last chunk: what was loaded of it, and what came after. Replaced as one, so that readers see both.
         self._last: tuple[PackedChunk, list[bytes]] = (PackedChunk.of([]), [])
@@ -143,10 +144,12 @@ class Payloads:
     def bytes(self) -> int:
         """About how many bytes there are."""
         loaded, tail = self._last
-        return sum(len(c.content) + c.offsets.nbytes for c in (*self._chunks, loaded)) + 160 * len(tail)
+        packed = sum(len(c.content) + c.offsets.nbytes for c in (*self._chunks, loaded)) + 160 * len(tail)
+        return packed + self.shown.bytes
 
     def erase(self, slots: NDArray[np.int64]) -> None:
-        """Overwrites records with zeros."""
+        """Overwrites records with zeros, and drops what is kept of them."""
+        self.shown.erase(slots.tolist())
         for number in np.unique(slots // CHUNK_ROWS).tolist():
             within = slots[slots // CHUNK_ROWS == number] - number * CHUNK_ROWS
             if number < len(self._chunks):

@@ -18,7 +18,7 @@ PAGE_BYTES = 7 << 19
 _SLICE_S = 0.001
 _PLACES = 3
 _RECORD_BYTES = 1024  # of a record without its vector, commonly
-_SMALL_BYTES = 256 * 1024  # an answer that waits for no searches of others
+SMALL_BYTES = 256 * 1024  # an answer that waits for no searches of others
 
 
 class LargeResponses:
@@ -47,7 +47,7 @@ class LargeResponses:
         estimate = min(records * (_RECORD_BYTES + vector_bytes), most_bytes or self.most_bytes)
         current_lease().reserve(estimate)
         async with contextlib.AsyncExitStack() as stack:
-            large = estimate > _SMALL_BYTES
+            large = estimate > SMALL_BYTES
             work = await stack.enter_async_context(self._share.paced(tenant_uid)) if large else Work()
             await stack.enter_async_context(self._turns.turn(tenant_uid))
             yield work

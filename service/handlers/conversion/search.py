@@ -6,23 +6,20 @@ from collections.abc import Sequence
 
 from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import types_pb2 as types_pb
-from index import Attributes, Facet, Hit, NumberRange, ScanStrategy, SearchAnswer, SearchQuery
+from index import SearchQuery
 from service.engine.emphasis import Emphasis
 from service.engine.pictures import Encoded, PictureSource
 from service.engine.query import QueryTerm, distance_limit
 from service.handlers.conversion.boosts import boost_cap_of, to_boosts
 from service.handlers.conversion.colors import to_color
 from service.handlers.conversion.ordering import to_order
-from service.handlers.conversion.tuning import CALIBRATIONS, LIKENESS
+from service.handlers.conversion.shown import shown_hit
 from service.handlers.conversion.values import (
     check_count,
     check_most,
-    from_attributes,
     from_region,
-    from_vector,
     invalid,
     number_within,
-    timestamp,
     to_region,
     to_vector,
     within,
@@ -47,17 +44,6 @@ from service.handlers.request_limits import (
 )
 from service.tuning.calibration import Calibration
 
-_PATHS = {
-    ScanStrategy.EMPTY: pb.SEARCH_PATH_EMPTY,
-    ScanStrategy.EXACT: pb.SEARCH_PATH_EXACT,
-    ScanStrategy.EXACT_FILTERED: pb.SEARCH_PATH_EXACT_FILTERED,
-    ScanStrategy.SKETCHES: pb.SEARCH_PATH_SKETCHES,
-    ScanStrategy.SKETCHES_FILTERED: pb.SEARCH_PATH_SKETCHES_FILTERED,
-    ScanStrategy.GRAPH: pb.SEARCH_PATH_GRAPH,
-    ScanStrategy.GRAPH_FILTERED: pb.SEARCH_PATH_GRAPH_FILTERED,
-    ScanStrategy.CLUSTERS_FILTERED: pb.SEARCH_PATH_CLUSTERS_FILTERED,
-}
-
 
 def check_search(request: pb.SearchRequest) -> None:
     """Raises ServiceError (ARGUMENT_INVALID) unless all fields but the terms are within their limits."""
@@ -68,7 +54,7 @@ def check_search(request: pb.SearchRequest) -> None:
     check_most("facets", len(request.facets), MAX_FACETS)
     if request.group_by and request.k * request.group_size > MAX_HITS:
         raise invalid("group_size", f"k times group_size is more than {MAX_HITS}")
-    within("k", request.k, 1, MAX_K)
+    check_k(request)
     within("offset", request.offset, 0, MAX_OFFSET)
     within("group_size", request.group_size, 0, MAX_GROUP_SIZE)
     if number_within("diversity", request.diversity, 0.0, 1.0) and request.offset + request.k > MAX_DIVERSE:
@@ -78,6 +64,11 @@ def check_search(request: pb.SearchRequest) -> None:
     boost_cap_of(request)
     max_distance_of(request)
     min_score_of(request)
+
+
+def check_k(request: pb.SearchRequest) -> None:
+    """Raises ServiceError (ARGUMENT_INVALID) unless k is within its limits."""
+    within("k", request.k, 1, MAX_K)
 
 
 def _check_order(request: pb.SearchRequest) -> None:
@@ -121,21 +112,34 @@ def max_hits(request: pb.SearchRequest) -> int:
 
 def to_search_query(
     request: pb.SearchRequest, terms: Sequence[QueryTerm], query: Encoded, emphasis: Emphasis,
-    calibration: Calibration, max_bytes: int,
+    calibration: Calibration, max_bytes: int, *, plain: bool = False,
 ) -> SearchQuery:  # fmt: skip
-    """Returns the query of a checked request. max_bytes: of the records and vectors of its hits."""
+    """Returns the query of a checked request. max_bytes: of the records and vectors of its hits. plain: as `is_plain`
+    says of the request."""
     emphasised = bool(emphasis.weights)
     by_distance = emphasis.by_distance or orders_by_distance(terms)
     learnt = emphasis.of_collection and not by_distance
-    return SearchQuery(
+    common = SearchQuery(
         vector=query.vector,
         k=request.k,
+        by_distance=by_distance,
+        composed=is_composed(terms) or emphasised,
+        scale=query.scale,
+        weights=query.weights if learnt else None,
+        unweighted=query.unweighted if learnt else None,
+        max_bytes=max_bytes,
+        show=shown_hit,
+    )
+    if plain:
+        return common
+    judged = _judged_ids(request)
+    return common._replace(
         offset=request.offset,
         filter=request.filter,
         group_by_product=bool(request.group_by),
         group_size=request.group_size or 1,
         max_distance=distance_limit(max_distance_of(request), min_score_of(request), calibration),
-        exclude_record_ids=frozenset(request.exclude_record_ids) | record_ids_of(terms) | _judged_ids(request),
+        exclude_record_ids=frozenset(request.exclude_record_ids) | record_ids_of(terms) | judged,
         only_record_ids=frozenset(request.only_record_ids) or None,
         include_vectors=request.include_vectors,
         exact=request.exact,
@@ -146,12 +150,8 @@ def to_search_query(
         facets=tuple(request.facets),
         facets_over_hits=request.facet_over == pb.FACET_OVER_HITS,
         own_record=all(t.record_id for t in terms),
-        by_distance=by_distance,
-        composed=is_composed(terms) or emphasised or bool(_judged_ids(request)),
-        scale=query.scale,
-        weights=query.weights if learnt else None,
-        unweighted=query.unweighted if learnt else None,
-        max_bytes=max_bytes,
+        composed=common.composed or bool(judged),
+        show=None if request.fields or request.include_vectors else shown_hit,
     )
 
 
@@ -236,64 +236,3 @@ def to_picture(message: pb.QueryTerm | pb.PictureInput) -> PictureSource:
     """Returns the picture of a message that has an image or a URL."""
     region = to_region(message.region) if message.HasField("region") else None
     return PictureSource(message.image if message.WhichOneof("source") == "image" else None, message.url, region)
-
-
-def from_answer(answer: SearchAnswer, emphasis: Emphasis, calibration: Calibration) -> pb.SearchResponse:
-    """Returns the response without its hits, which `add_hits` adds."""
-    return pb.SearchResponse(
-        allowed_count=answer.allowed,
-        sequence=answer.sequence,
-        index_time=timestamp(answer.index_time_ms),
-        path=_PATHS[answer.path],
-        facets=[_from_facet(f) for f in answer.facets],
-        learned_order=answer.learned or emphasis.learned,
-        weights=emphasis.weights,
-        calibration=CALIBRATIONS[calibration.source],
-        unknown_attributes=answer.hints.unknown_attributes,
-        filter_hints=answer.hints.sentences,
-        passed_over=[pb.PassedOver(**passed._asdict()) for passed in answer.passed_over],
-        passed_over_total=answer.passed_over_total,
-    )
-
-
-def add_hits(
-    response: pb.SearchResponse, request: pb.SearchRequest, group: Sequence[Hit], calibration: Calibration
-) -> None:
-    """Adds the hits of a group to the response, in a group of their own if the request asked for groups."""
-    target = response.hits
-    if request.group_by:
-        target = response.groups.add(product_id=group[0].record.product_id).hits
-    for hit in group:
-        _write_hit(hit, calibration, frozenset(request.fields), target.add())
-
-
-def _from_facet(facet: Facet) -> pb.Facet:
-    message = pb.Facet(attribute=facet.attribute, value_count=facet.values)
-    for value, count in facet.counts:
-        counted = message.counts.add(count=count)
-        if isinstance(value, NumberRange):
-            counted.range_value.CopyFrom(pb.NumberRange(low=value.low, high=value.high))
-        elif isinstance(value, bool):
-            counted.bool_value = value
-        else:
-            counted.string_value = value
-    return message
-
-
-def _write_hit(hit: Hit, calibration: Calibration, fields: frozenset[str], message: pb.Hit) -> None:
-    record = hit.record
-    message.record_id, message.product_id = record.record_id, record.product_id
-    message.distance, message.score = hit.distance, calibration.score(hit.distance)
-    message.likeness = LIKENESS[calibration.likeness(hit.distance)]
-    if hit.boosts:
-        message.boost = hit.boost
-        message.boosts.extend(hit.boosts)
-    from_attributes(_selected(record.attributes, fields), message.attributes)
-    if record.vector is not None:
-        message.vector = from_vector(record.vector)
-
-
-def _selected(attributes: Attributes, fields: frozenset[str]) -> Attributes:
-    if not fields:
-        return attributes
-    return {n: v for n, v in attributes.items() if n in fields}

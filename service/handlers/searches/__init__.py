@@ -1,4 +1,5 @@
-"""Beside searches: saved ones with their service, counts by day, and maps of records.
+"""Searches: `running` takes them from their requests to their responses. Beside them saved ones with their service,
+counts by day, and maps of records.
 
-Searches themselves are in `service.handlers.search`.
+The calls are in `service.handlers.search`.
 """

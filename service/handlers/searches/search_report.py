@@ -38,7 +38,7 @@ def _counts(query: SearchQuery) -> bool:
 
 def best_bin(answer: SearchAnswer, score: Scoring) -> int | None:
     """The bin of the best score among the hits, 0 to TALLY_BINS - 1; None without a hit."""
-    distances = [hit.distance for group in answer.groups for hit in group]
+    distances = [d for _, d in answer.shown] or [hit.distance for group in answer.groups for hit in group]
     if not distances:
         return None
     return min(int(score.score(min(distances)) * TALLY_BINS), TALLY_BINS - 1)

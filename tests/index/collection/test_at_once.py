@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from index import Boost, Collection, InvalidInput, Order, SearchAnswer, SearchQuery
+from index.types.record import StoredRecord
 from tests.support.data.collections import loaded, record, vector
 
 LONG_S = 1.0
@@ -127,6 +128,39 @@ def test_a_search_at_once_is_counted_if_that_is_asked_for(collection: Collection
     assert collection.search_at_once(query, 0.0, lambda answer: (7, 3)) is None
     (day,) = collection.search_tally().days
     assert (day.day, day.without_hit, sum(day.best), day.best[3]) == (7, 1, 1, 1)
+
+
+def told(record: StoredRecord) -> bytes:
+    return f"{record.record_id} {record.sequence}".encode()
+
+
+def test_records_are_shown_at_once_until_they_are_written_or_deleted(collection: Collection) -> None:
+    filled(collection)
+    assert collection.shown_at_once(["3", "4"], told) is None
+    shown = collection.show(["3", "4"], told)
+    assert collection.shown_at_once(["4", "3", "4"], told) == [shown["4"], shown["3"], shown["4"]]
+    assert collection.shown_at_once(["3", "missing"], told) is None
+    collection.upsert([record(3, odd=False)])
+    assert collection.shown_at_once(["3"], told) is None
+    assert collection.show(["3"], told) != {"3": shown["3"]}
+    collection.delete(["4"])
+    assert collection.shown_at_once(["4"], told) is None
+    assert collection.show(["4"], told) == {}
+    with collection.handle.lock:
+        assert collection.shown_at_once(["3"], told) is None
+
+
+def test_nothing_that_was_shown_of_an_erased_record_is_kept(collection: Collection) -> None:
+    filled(collection)
+    query = SearchQuery(vector(7), k=300, show=told)
+    collection.search(query)
+    collection.show(["7", "8"], told)
+    shown = loaded(collection).index.view.payloads.shown
+    assert any(b"7 " in content for _, content in shown._kept.values())
+    collection.erase(["7"])
+    left = [content.split()[0] for _, content in loaded(collection).index.view.payloads.shown._kept.values()]
+    assert b"7" not in left
+    assert b"8" in left
 
 
 def test_an_erased_record_is_in_no_answer_at_once(collection: Collection) -> None:

@@ -23,6 +23,7 @@ from index.contract import Capabilities, IndexSite, RecordStore
 from index.types.changes import RowChange
 from index.types.collection import CollectionSpec
 from index.types.feedback.judgements import RowVerdicts
+from index.types.record import StoredRecord
 from tests.index.conformance.opened import Opened, unit
 from tests.support.data.collections import SPEC, record, vector
 from tests.support.data.filters import random_attributes, random_filter
@@ -369,3 +370,27 @@ def test_a_search_is_expected_to_take_some_time(opened: Opened) -> None:
     query = SearchQuery(unit(1), 5)
     opened.index.search(query)
     assert opened.index.expected_s(query) > 0
+
+
+def told(record: StoredRecord) -> bytes:
+    return f"{record.record_id} {record.product_id} {dict(record.attributes)} {record.sequence}".encode()
+
+
+def test_hits_and_records_show_what_is_made_of_them_as_they_are_now(opened: Opened) -> None:
+    chosen = random.Random(5)
+    for _ in range(12):
+        written = [record(n, f"p{n % 3}", price=chosen.randrange(9)) for n in chosen.sample(range(30), 6)]
+        opened.collection.upsert(written)
+        opened.collection.delete([str(chosen.randrange(30))])
+        stored = {r.record_id: told(r) for r in opened.store.page(0, 99, vectors=False).records}
+        for _ in range(2):  # made, and then kept
+            query = SearchQuery(unit(chosen.randrange(30)), 8)
+            plain, shown = opened.index.search(query), opened.index.search(query._replace(show=told))
+            assert [(told(h.record), h.distance) for (h,) in plain.groups] == list(shown.shown)
+            assert (shown.groups, shown.allowed, shown.path) == ((), plain.allowed, plain.path)
+            ids = chosen.sample([*stored, "missing"], 5)
+            assert opened.collection.show(ids, told) == {i: stored[i] for i in ids if i in stored}
+            known = opened.collection.shown_at_once(ids, told)
+            assert known is None or known == [stored[i] for i in ids]
+    with pytest.raises(AnswerTooLarge):
+        opened.collection.show(list(stored), told, max_bytes=10)

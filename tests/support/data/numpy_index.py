@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from index.contract import Capabilities, IndexSite, RecordStore, RowGroup
-from index.types.answer import MOST_PASSED_OVER, Hit, PassedOver, SearchAnswer
+from index.types.answer import MOST_PASSED_OVER, Hit, PassedOver, SearchAnswer, ShownHit
 from index.types.attributes import attributes_to_json
 from index.types.changes import RowChange
 from index.types.collection import CollectionSpec, CollectionStats
@@ -22,7 +22,7 @@ from index.types.errors import AnswerTooLarge
 from index.types.feedback.judgements import RowVerdicts, VerdictTally
 from index.types.query import ORDER_REACH, SearchQuery
 from index.types.query import ScanStrategy as Strategy
-from index.types.record import StoredRecord
+from index.types.record import Show, StoredRecord
 from tests.support.oracles.plain_arrangements import boosted, by_attribute, diverse
 from tests.support.oracles.plain_duplicates import plain_groups
 from tests.support.oracles.plain_rows import Rows
@@ -97,10 +97,13 @@ class NumpyIndex:
         of_hits = frozenset(hit.record.row_id for group in shown for hit in group)
         counted = allowed.only(of_hits) if query.facets_over_hits else allowed
         filtered = Strategy.EXACT if allowed is rows else Strategy.EXACT_FILTERED
+        told: tuple[ShownHit, ...] = ()
+        if query.show is not None and not (query.group_by_product or query.boosts or query.diversity or query.order):
+            told, shown = tuple(ShownHit(query.show(hit.record), hit.distance) for (hit,) in shown), ()
         return SearchAnswer(
             shown, allowed.count, filtered if allowed.count else Strategy.EMPTY, rows.sequence, rows.time_ms,
             tuple(counted.facet(name) for name in query.facets), hints=allowed.hints,
-            passed_over=passed[:MOST_PASSED_OVER], passed_over_total=len(passed),
+            passed_over=passed[:MOST_PASSED_OVER], passed_over_total=len(passed), shown=told,
         )  # fmt: skip
 
     def select(self, filter_text: str = "") -> Rows:
@@ -111,6 +114,15 @@ class NumpyIndex:
 
     def expected_s(self, query: SearchQuery) -> float:
         return math.inf  # each row is compared, however many there are
+
+    def shown(self, record_ids: Sequence[str], show: Show) -> list[bytes] | None:
+        return None  # nothing is kept
+
+    def show(self, row_ids: Iterable[int], show: Show, max_bytes: int) -> dict[str, bytes]:
+        records = [self.rows.held[i] for i in row_ids if i in self.rows.held]
+        if sum(map(_size, records)) > max_bytes:
+            raise AnswerTooLarge(f"the records take more than {max_bytes} bytes")
+        return {record.record_id: show(record) for record in records}
 
     def rows_of_products(self, product_ids: Sequence[str]) -> list[tuple[int, int]]:
         return [(i, r.sequence) for i, r in self.rows.held.items() if r.product_id in product_ids]

@@ -80,6 +80,8 @@ class Remote:
             return lambda companion: Remote(value(companion), self._faults)
         if name == "remembered":
             return lambda filter_text="": None
+        if name == "shown":
+            return lambda record_ids, show: None
         if name == "expected_s":
             return lambda query: math.inf  # it waits for the other side
         if name == "stage":

@@ -1,0 +1,69 @@
+"""Hits and records as pieces of encoded messages. A collection keeps them (`SearchQuery.show`), answers join them.
+
+A piece is a whole field of the response in protobuf's binary encoding, with its tag and length. So a response parses
+what was joined instead of being filled hit by hit, and is the same message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from struct import Struct
+
+from google.protobuf.message import Message
+
+from afterimage.v1 import record_service_pb2 as records_pb
+from afterimage.v1 import search_service_pb2 as pb
+from afterimage.v1 import types_pb2 as types_pb
+from index import ShownHit, StoredRecord
+from service.handlers.conversion.tuning import LIKENESS
+from service.handlers.conversion.values import from_attributes, from_record
+from service.tuning.calibration import Calibration
+
+_DELIMITED, _FIXED32, _VARINT = 2, 5, 0  # wire types
+
+
+def _tag(message: type[Message], field: str, wire_type: int) -> int:
+    return int(message.DESCRIPTOR.fields_by_name[field].number) << 3 | wire_type
+
+
+_HITS = _tag(pb.SearchResponse, "hits", _DELIMITED)
+_RECORDS = _tag(records_pb.GetRecordsResponse, "records", _DELIMITED)
+_SCORE, _DISTANCE = _tag(pb.Hit, "score", _FIXED32), _tag(pb.Hit, "distance", _FIXED32)
+_LIKENESS = _tag(pb.Hit, "likeness", _VARINT)
+_NEARNESS = Struct("<BfBfBB")  # tags and values of these three
+
+
+def shown_hit(record: StoredRecord) -> bytes:
+    """The field `hits` of a SearchResponse with a record, up to where `joined_hits` adds how near it is."""
+    message = pb.Hit(record_id=record.record_id, product_id=record.product_id)
+    from_attributes(record.attributes, message.attributes)
+    content = message.SerializeToString()
+    return _head(_HITS, len(content) + _NEARNESS.size) + content
+
+
+def joined_hits(hits: Sequence[ShownHit], calibration: Calibration) -> bytes:
+    """The fields `hits` of a SearchResponse."""
+    parts: list[bytes] = []
+    scores = calibration.scores([distance for _, distance in hits])
+    for (content, distance), score in zip(hits, scores, strict=True):
+        likeness = LIKENESS[calibration.likeness(distance)]
+        parts += content, _NEARNESS.pack(_SCORE, score, _DISTANCE, distance, _LIKENESS, likeness)
+    return b"".join(parts)
+
+
+def shown_record(record: StoredRecord) -> bytes:
+    """The field `records` of a GetRecordsResponse with a record."""
+    message = types_pb.Record()
+    from_record(record, message)
+    content = message.SerializeToString()
+    return _head(_RECORDS, len(content)) + content
+
+
+def _head(tag: int, length: int) -> bytes:
+    """A tag, and a length as protobuf writes it: seven bits in each byte, the lowest first."""
+    head = bytearray((tag,))
+    while length > 127:
+        head.append(length & 127 | 128)
+        length >>= 7
+    head.append(length)
+    return bytes(head)
