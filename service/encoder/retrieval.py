@@ -24,8 +24,13 @@ def class_scores(vectors: Vectors, labels: Labels, k: int = 10) -> dict[str, flo
 
 def shop_scores(queries: Vectors, catalogue: Vectors, wanted: Labels, labels: Labels, k: int = 10) -> dict[str, float]:
     """As `class_scores`, of photographs against the pictures of a catalogue."""
+    return likeness_scores(queries @ catalogue.T, wanted, labels, k)
+
+
+def likeness_scores(likeness: Vectors, wanted: Labels, labels: Labels, k: int = 10) -> dict[str, float]:
+    """As `shop_scores`, of how alike each query (row) and each picture of a catalogue (column) are."""
     relevant = np.array([(labels == label).sum() for label in wanted])
-    return _scores(queries @ catalogue.T, wanted, labels, relevant, k, len(catalogue))
+    return _scores(likeness, wanted, labels, relevant, k, likeness.shape[1])
 
 
 def found_again(copies: Vectors, originals: Vectors, chosen: NDArray[np.int64]) -> float:

@@ -81,18 +81,19 @@ class Maps:
 
 def network(graph: Graph, pixels: str, weights: NetworkWeights) -> Maps:
     """The maps of pictures, float32 RGB of 0 to 1, [n, 3, SIDE, SIDE]."""
+    layers = weights.convolutions
     centred = graph.op("Mul", [graph.op("Sub", [pixels, graph.scalar(0.5)]), graph.scalar(4.0)])
-    value = graph.op("Relu", [_convolution(graph, centred, "stem", weights, stride=2)])
+    value = graph.op("Relu", [add_convolution(graph, centred, "stem", layers["stem"], stride=2)])
     stages = []
     for stage, count in enumerate(STAGES, 1):
-        value = graph.op("Relu", [_convolution(graph, value, f"down{stage}", weights, stride=2)])
+        value = graph.op("Relu", [add_convolution(graph, value, f"down{stage}", layers[f"down{stage}"], stride=2)])
         for number in range(count):
             name = f"stage{stage}_{number}"
-            inner = graph.op("Relu", [_convolution(graph, value, f"{name}a", weights)])
-            outer = _convolution(graph, inner, f"{name}b", weights)
+            inner = graph.op("Relu", [add_convolution(graph, value, f"{name}a", layers[f"{name}a"])])
+            outer = add_convolution(graph, inner, f"{name}b", layers[f"{name}b"])
             value = graph.op("Relu", [graph.op("Add", [value, outer])])
         stages.append(value)
-    neck = graph.op("Relu", [_convolution(graph, value, "neck", weights)])
+    neck = graph.op("Relu", [add_convolution(graph, value, "neck", layers["neck"])])
     return Maps(stages[-2], stages[-1], neck)
 
 
@@ -111,8 +112,8 @@ def family(graph: Graph, maps: Maps, weights: NetworkWeights) -> str:
     return graph.op("Add", [product, graph.constant(weights.family_bias, "family_bias")])
 
 
-def _convolution(graph: Graph, value: str, name: str, weights: NetworkWeights, stride: int = 1) -> str:
-    layer = weights.convolutions[name]
+def add_convolution(graph: Graph, value: str, name: str, layer: Convolution, stride: int = 1) -> str:
+    """Adds a convolution that keeps the size of the map, or divides it by `stride`."""
     inputs = [value, graph.weights(layer.kernel, f"{name}_kernel"), graph.constant(layer.bias, f"{name}_bias")]
     around = layer.kernel.shape[-1] // 2
     return graph.op("Conv", inputs, strides=[stride] * 2, pads=[around] * 4)

@@ -91,11 +91,14 @@ def folded(network: Network) -> NetworkWeights:
     matrix = _array(network.family.weight)
     bias = _array(network.family.bias) + matrix @ shift
     return NetworkWeights(
-        {name: _convolution(layer) for name, layer in layers.items()}, np.ascontiguousarray((matrix * gain).T), bias
+        {name: folded_convolution(layer) for name, layer in layers.items()},
+        np.ascontiguousarray((matrix * gain).T),
+        bias,
     )
 
 
-def _convolution(layer: Normed) -> Convolution:
+def folded_convolution(layer: Normed) -> Convolution:
+    """A convolution with its normalisation folded in."""
     convolution, norm = layer
     gain, shift = _affine(norm)  # type: ignore[arg-type]
     return Convolution(_array(convolution.weight) * gain[:, None, None, None], shift)  # type: ignore[arg-type]
