@@ -82,7 +82,7 @@ canary: $(STAMP) ## Send marked pictures through every path and search for remai
 fuzz: $(STAMP) ## Fuzz probe, decoders, colours and feeds with atheris for ten minutes each (needs: pip install atheris)
 	@for target in probe decode scaled partial optional profile feed; do $(BIN)/python -m tests.fuzz.harness $$target -max_total_time=600; done
 
-check: $(STAMP) proto-check docs-check encoder-check prose-check ## Lint, types, import rules, short sentences, and that generated files are current
+check: $(STAMP) proto-check docs-check encoder-check detector-check prose-check ## Lint, types, import rules, short sentences, and that generated files are current
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy $(addprefix -p ,service index afterimage release tests bench examples docs)
@@ -130,7 +130,17 @@ encoder-samples: $(STAMP) ## Draw a sheet of training pictures of the built-in e
 encoder-train: torch ## Train the network of the built-in encoder (ten minutes on a GPU, days without; resumes after a stop)
 	@$(BIN)/python -m service.encoder.builtin.train --work build/encoder-train
 
-torch: $(STAMP) ## Install PyTorch, which only encoder-train and bench-inversion need
+.PHONY: detector detector-check detector-train
+detector: $(STAMP) ## Build the built-in detector from the committed weights
+	@$(BIN)/python -m service.detector.builtin.build
+
+detector-check: $(STAMP) ## Check that the committed detector is, byte for byte, what the code makes of the weights
+	@$(BIN)/python -m service.detector.builtin.build --check
+
+detector-train: torch ## Train the built-in detector on drawn scenes (five minutes on a GPU, days without; resumes after a stop)
+	@$(BIN)/python -m service.detector.builtin.train --work build/detector-train
+
+torch: $(STAMP) ## Install PyTorch, which only encoder-train, detector-train and bench-inversion need
 	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install --quiet $(TORCH)
 
 docs: $(STAMP) ## Write the generated documents
@@ -171,6 +181,10 @@ bench-encoder: $(STAMP) ## Measure retrieval quality, speed and size of the buil
 .PHONY: bench-colors
 bench-colors: $(STAMP) ## Measure how well searches by colour find drawn goods of known colours; writes JSON
 	@$(BIN)/python -m bench.encoders.colors
+
+.PHONY: bench-objects
+bench-objects: $(STAMP) ## Measure the boxes of the built-in detector, and what searching by them adds; writes JSON
+	@$(BIN)/python -m bench.detector
 
 bench-pictures: $(STAMP) ## Measure serving overhead, latency under overload, and the cost of overwriting memory; JSON
 	@$(BIN)/python -m bench.pictures

@@ -22,7 +22,9 @@ NEEDED = {
         "afterimage_server/service/web/console/page/index.html",
         "afterimage_server/service/web/console/vendor/preact.js",
         "afterimage_server/service/web/console/vendor/LICENSE-preact",
-        "afterimage_server/service/encoder/builtin/encoder.onnx", "afterimage_server/afterimage/client/aio.py",
+        "afterimage_server/service/encoder/builtin/encoder.onnx",
+        "afterimage_server/service/detector/builtin/detector.json",
+        "afterimage_server/service/detector/builtin/detector.onnx", "afterimage_server/afterimage/client/aio.py",
     ),
     "afterimage-client": ("afterimage/py.typed", "afterimage/client/aio.py", "afterimage/v1/search_service_pb2.py"),
 }  # fmt: skip

@@ -21,7 +21,10 @@ import numpy as np
 _TREE = ("service", "index", "afterimage")  # packages of a checkout, which an installation does not need
 _PARQUET = "afterimage_server.service.cli.collections.parquet"
 _NOT_IMPORTED = ("__main__", ".tracing.export")  # the latter needs an extra that the settings ask for
-_NEEDS_PYTORCH = "afterimage_server.service.encoder.builtin.train"
+_NEEDS_PYTORCH = (
+    "afterimage_server.service.encoder.builtin.train",
+    "afterimage_server.service.detector.builtin.train",
+)
 
 
 def main() -> None:

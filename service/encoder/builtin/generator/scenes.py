@@ -69,7 +69,7 @@ def cut_out(rng: Rng) -> CutOut:
         seen = layer[..., 3] > 0.5
         if seen.mean() > 0.01:
             left, top, right, bottom = box_of(seen) * 2 - 1
-            bounds = np.array([left + right, top + bottom, right - left, bottom - top], np.float32) / 2
+            bounds = np.array([left + right, top + bottom, right - left, bottom - top], np.float32) * np.float32(0.5)
             return CutOut(layer, bounds, float(layer[..., 3].mean()))
 
 
@@ -137,7 +137,8 @@ def _shadow(rng: Rng, cover: NDArray[np.float32]) -> NDArray[np.float32]:
     side = cover.shape[0]
     shift = np.hstack([np.eye(2), rng.normal(0, side * 0.02, (2, 1))])
     moved = cv2.warpAffine(cover[..., 0], shift, (side, side))
-    return cv2.GaussianBlur(moved, (0, 0), float(rng.uniform(1, side * 0.04)))[..., None]
+    blurred = cv2.GaussianBlur(moved, (0, 0), float(rng.uniform(1, side * 0.04)))
+    return np.asarray(blurred, np.float32)[..., None]
 
 
 def _visible(covers: list[NDArray[np.float32]], side: int) -> NDArray[np.bool_]:
