@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from service.detector.manifest import DetectorManifest
 from service.detector.outputs import Candidates, candidates_of
@@ -61,9 +62,9 @@ def finite(found: Found, labels: int) -> Found:
 def same(found: Candidates, expected: Found) -> None:
     assert len(found.boxes) == len(found.scores) == len(found.classes) == len(expected)
     for box, score, number, wanted in zip(found.boxes, found.scores, found.classes, expected, strict=True):
-        assert (tuple(box), float(score), int(number)) == (
-            pytest.approx(wanted[0], rel=1e-6, abs=1e-6), pytest.approx(wanted[1], abs=1e-6), wanted[2],
-        )  # fmt: skip
+        assert tuple(box) == pytest.approx(wanted[0], rel=1e-6, abs=1e-6)
+        assert float(score) == pytest.approx(wanted[1], abs=1e-6)
+        assert int(number) == wanted[2]
 
 
 def table(rows: int, columns: int, values: st.SearchStrategy[float]) -> st.SearchStrategy[np.ndarray]:
@@ -125,7 +126,7 @@ def test_ssd_outputs_are_read_in_every_order_and_unit(
     data: st.DataObject, count: int, labels: int, form: str, unit: str, first: int, dtype: type
 ) -> None:
     boxes, scores = data.draw(table(count, 4, NUMBERS)), data.draw(table(count, 1, SHARES))[:, 0]
-    numbers = data.draw(table(count, 1, st.integers(-1, 6).map(float)))[:, 0].astype(dtype)
+    numbers: NDArray[Any] = data.draw(table(count, 1, st.integers(-1, 6).map(float)))[:, 0].astype(dtype)
     stated = manifest(
         labels, shape="ssd", boxes="b", scores="s", classes="c", box_format=form, box_unit=unit, first_class=first
     )
@@ -138,7 +139,7 @@ def test_ssd_outputs_are_read_in_every_order_and_unit(
 
 def test_without_classes_everything_is_of_the_first() -> None:
     stated = manifest(1, shape="ssd", boxes="b", scores="s", box_unit="fraction")
-    found = candidates_of([np.float32([[0, 0, 1, 1]]), np.float32([0.5])], stated)
+    found = candidates_of([np.array([[0, 0, 1, 1]], np.float32), np.array([0.5], np.float32)], stated)
     same(found, [((0.0, 0.0, 1.0, 1.0), 0.5, 0)])
 
 

@@ -79,7 +79,7 @@ def test_boxes_lie_where_the_picture_has_the_thing(data: st.DataObject, resize: 
     if area[1] - area[0] < 12 or area[3] - area[2] < 12:
         return
     pixels[area[0] : area[1], area[2] : area[3]] = 255
-    grey = to_tensor(pixels, stated.input)[..., 0] > 127
+    grey = np.asarray(to_tensor(pixels, stated.input)[..., 0], np.float32) > 127
     seen_rows, seen_columns = np.flatnonzero(grey.any(1)), np.flatnonzero(grey.any(0))
     box = [seen_columns[0] / 64, seen_rows[0] / 96, (seen_columns[-1] + 1) / 64, (seen_rows[-1] + 1) / 96]
     found = Candidates(np.array([box]), np.array([0.9]), np.array([0]))
