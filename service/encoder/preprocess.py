@@ -111,7 +111,7 @@ def placement(rows: int, columns: int, spec: InputSpec) -> Placement:
 
 
 def _fit(pixels: NDArray[np.uint8], height: int, width: int, spec: InputSpec) -> NDArray[np.uint8]:
-    placed = placement(*pixels.shape[:2], spec)
+    placed = placement(pixels.shape[0], pixels.shape[1], spec)
     resized = _resize(pixels, placed.height, placed.width)
     if spec.resize == "stretch":
         return resized

@@ -99,7 +99,7 @@ def test_scores_and_numbers_of_objects_are_limited_by_the_call(client: Client) -
     assert client.detect_objects([scene({})])[0].objects == ()
     for wrong, field in (({"max_objects": 33}, "max_objects"), ({"min_score": 1.5}, "min_score")):
         with pytest.raises(InvalidArgument) as caught:
-            client.detect_objects([BOTH], **wrong)  # type: ignore[arg-type]
+            client.detect_objects([BOTH], **wrong)
         assert caught.value.field == field
 
 

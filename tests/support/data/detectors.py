@@ -52,8 +52,10 @@ def bright_halves() -> bytes:
     ]
     half = SIDE // 2
     constants: dict[str, Array] = {
-        "axis3": np.array([3]), "threshold": np.float32(_THRESHOLD), "axis1": np.array([1]), "axis2": np.array([2]),
-        "axis12": np.array([1, 2]), "white": np.float32(255), "side": np.float32(SIDE), "one": np.array([1]),
+        "axis3": np.array([3]), "threshold": np.array(_THRESHOLD, np.float32),
+        "axis1": np.array([1]), "axis2": np.array([2]),
+        "axis12": np.array([1, 2]), "white": np.array(255, np.float32), "side": np.array(SIDE, np.float32),
+        "one": np.array([1]),
         "line": np.array([-1]), "start left": np.array([0]), "end left": np.array([half]), "shift left": np.array([0]),
         "start right": np.array([half]), "end right": np.array([SIDE]), "shift right": np.array([half]),
     }  # fmt: skip
@@ -125,9 +127,9 @@ def detr(boxes: Array, logits: Array) -> bytes:
 def torchvision_ssd(boxes: Array, scores: Array, labels: Array) -> bytes:
     """boxes: (N, 4) of corners in pixels. Outputs "boxes", "scores" and "labels" (int64), of what an operator for
     suppression leaves of a score above 0.05; input without an axis of the batch."""
-    constants = {
+    constants: dict[str, Array] = {
         "all boxes": boxes[None].astype(np.float32), "given": scores[None, None].astype(np.float32),
-        "most": np.array([200]), "overlap": np.float32([0.9]), "least": np.float32([0.05]),
+        "most": np.array([200]), "overlap": np.array([0.9], np.float32), "least": np.array([0.05], np.float32),
         "chosen rows": boxes.astype(np.float32), "row labels": labels.astype(np.int64),
         "row scores": scores.astype(np.float32), "third": np.array([2]), "flat": np.array([-1]),
     }  # fmt: skip

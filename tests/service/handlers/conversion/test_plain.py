@@ -1,6 +1,7 @@
 """A search is plain where one vector, the collection and k are all that is set."""
 
 import random
+from typing import Any
 
 import pytest
 from google.protobuf.message import Message
@@ -17,7 +18,7 @@ def drawn_plain(drawn: random.Random) -> pb.SearchRequest:
 
 def set_somewhere(message: Message, drawn: random.Random) -> None:
     """Sets one field, or one within a message that is there or is made."""
-    field = drawn.choice(message.DESCRIPTOR.fields)
+    field: Any = drawn.choice(message.DESCRIPTOR.fields)
     value = getattr(message, field.name)
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         if field.message_type.fields_by_name["value"].message_type is None:

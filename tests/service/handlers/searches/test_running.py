@@ -86,7 +86,7 @@ def outcome(search: Any, request: pb.SearchRequest) -> tuple[pb.SearchResponse |
     try:
         return untimed(search(request)), ""
     except grpc.RpcError as error:
-        return None, error.details()
+        return None, error.details() or ""
 
 
 def untimed(response: pb.SearchResponse) -> pb.SearchResponse:
