@@ -54,6 +54,19 @@ def test_every_change_has_the_next_number_and_counts_and_sizes_follow(collection
     assert (unchanged.outcome, unchanged.sequence, meta(collection, "sequence")) == (Outcome.UNCHANGED, 0, 5)
 
 
+def test_times_are_stored_as_whole_milliseconds(collection: Collection) -> None:
+    """Also of what was withdrawn and comes back."""
+    collection.sourced.claim(1)
+    collection.upsert([replace(record(n), mark=SourceMark("feed", b"item")) for n in range(3)])
+    collection.upsert([record(0, note="changed")])
+    assert collection.sourced.withdraw(SourceBatch(1, "feed", "run"), ["1"]) == 1
+    connection = loaded(collection).store.connection
+    assert connection.execute("SELECT typeof(withdrawn_ms) FROM withdrawn").fetchall() == [("integer",)]
+    assert collection.sourced.undo("feed", "run") == 1
+    kinds = "SELECT DISTINCT typeof(created_ms), typeof(updated_ms) FROM records"
+    assert connection.execute(kinds).fetchall() == [("integer", "integer")]
+
+
 def test_a_deletion_counts_records_and_what_had_been_withdrawn_together(collection: Collection) -> None:
     collection.sourced.claim(1)
     collection.upsert([replace(record(n), mark=SourceMark("feed", b"item")) for n in range(6)])

@@ -232,6 +232,7 @@ async def test_a_host_that_fails_again_and_again_is_paused_and_a_success_begins_
     for _ in range(3):
         error = await refused(made)
         assert (error.reason, error.retry_delay_s, error.field) == (reason, 1.0, "url")
+        assert "does not respond properly" in error.message
     error = await refused(made)
     assert error.reason is Reason.HOST_BUSY
     assert 6 < (error.retry_delay_s or 0) <= 7
