@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from index import Boost, Collection, FilterSyntaxError, NumberFactor, RecordWrite, SearchQuery, Side, Vector
+from index import Boost, Collection, FilterSyntaxError, NumberFactor, Order, RecordWrite, SearchQuery, Side, Vector
 from index.vectors.ann.centering import CenteringTransform
 from index.vectors.query.execute import Query
 from index.vectors.query.search import within
@@ -23,13 +23,18 @@ BOOSTS = {
 }  # fmt: skip
 
 
+def attributes_of(number: int) -> dict[str, str | float]:
+    priced = {} if number % 4 else {"price": float(number % 11)}
+    return {"brand": f"b{number % 60}", "sold": number * 37 % ROWS, **priced}
+
+
 @pytest.fixture(scope="module", params=["plain", "learnt"])
 def collection(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
     """Records of sixty brands; no test changes them."""
     tenant = directory(Path(tmp_path_factory.mktemp("arranged")))
     made = tenant.create(SPEC)
     made.upsert([
-        RecordWrite(str(n), vector(n % 550), f"p{n % 90}", {"brand": f"b{n % 60}", "sold": n * 37 % ROWS})
+        RecordWrite(str(n), vector(n % 550), f"p{n % 90}", attributes_of(n))
         for n in range(ROWS)
     ])  # fmt: skip
     if request.param == "learnt":
@@ -72,6 +77,27 @@ def test_boosted_hits_are_the_best_of_all_records(
         wanted = sorted(values.values(), reverse=True)[query.offset : query.offset + query.k]
         np.testing.assert_allclose([values[h.record.record_id] for h in hits], wanted, atol=2e-5)
         assert [h.record.record_id for h in hits] == list(whole)[query.offset : query.offset + query.k]
+
+
+def test_boosted_hits_have_the_distances_of_the_vectors_that_were_inserted(collection: Collection) -> None:
+    for how in ({"by_distance": True, "scale": 1.2}, {}):
+        query = SearchQuery(unit(1000), 12, boosts=BOOSTS["against"], **how)  # type: ignore[arg-type]
+        for hit in collection.search(query).hits:
+            cosine = float(unit(int(hit.record.record_id) % 550) @ query.vector)
+            assert hit.distance == pytest.approx(1 - query.scale * cosine, abs=2e-3)  # half precision
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_the_best_hits_come_in_the_order_of_an_attribute_and_those_without_it_last(
+    collection: Collection, descending: bool
+) -> None:
+    query = SearchQuery(unit(1000), 20, offset=10, order=Order("price", descending), filter="sold < 90")
+    alike = [h.record for h in collection.search(query._replace(k=ROWS, offset=0, order=None)).hits]
+    with_price = [r for r in alike if "price" in r.attributes]
+    assert 0 < len(with_price) < 30 < len(alike)
+    with_price.sort(key=lambda r: r.attributes["price"], reverse=descending)
+    wanted = [*with_price, *(r for r in alike if "price" not in r.attributes)][10:30]
+    assert [h.record.record_id for h in collection.search(query).hits] == [r.record_id for r in wanted]
 
 
 @pytest.mark.parametrize("name", list(BOOSTS))
