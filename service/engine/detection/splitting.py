@@ -159,7 +159,8 @@ def _part_of(write: RecordWrite, number: int, found: DetectedObject) -> RecordWr
 
 def _with_url(write: RecordWrite, picture: PictureSource, collection: Collection) -> RecordWrite:
     """A collection that keeps references keeps the URL of the whole picture, which was fetched already."""
-    if picture.url and collection.spec.picture_policy.keeps_urls:
+    policy = collection.spec.picture_policy
+    if picture.url and policy.keeps_urls:
         return replace(write, kept=KeptPicture(url=picture.url))
     return write
 

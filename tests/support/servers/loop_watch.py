@@ -115,10 +115,15 @@ class LoopWatch:
         return watched
 
     def _watch_statements(self) -> None:
-        methods = {n: self._caught(f"SQLite {n}", getattr(dbapi2.Connection, n)) for n in _STATEMENTS}
-        factory = type("WatchedConnection", (dbapi2.Connection,), methods)
-        connect = dbapi2.connect
-        dbapi2.connect = lambda *args, **kwargs: connect(*args, **kwargs, factory=factory)
+        connect, watched = dbapi2.connect, dict[type, type]()
+
+        def connected(*args: Any, factory: type = dbapi2.Connection, **kwargs: Any) -> Any:
+            if factory not in watched:
+                methods = {n: self._caught(f"SQLite {n}", getattr(factory, n)) for n in _STATEMENTS}
+                watched[factory] = type("WatchedConnection", (factory,), methods)
+            return connect(*args, **kwargs, factory=watched[factory])
+
+        dbapi2.connect = connected
 
     def _heard(self, event: str, args: tuple[Any, ...]) -> None:
         written = event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
