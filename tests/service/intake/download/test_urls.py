@@ -76,6 +76,7 @@ def test_hosts_and_ports(url: str, host: str, port: int, authority: str) -> None
 @pytest.mark.parametrize(
     "url",
     [
+        "https://[::1::2]/a", "https://[12345::]/", "https://[1.2.3.4]/", "https://[]/",
         "https://user@shop.example/", "https://:@shop.example/", "https://a:b@shop.example/", "https://shop.example:x/",
         "https://shop.example:0/", "https://shop.example:65536/", "https://shop.example:99999999999/", "https:///x",
         "https://[fe80::1%25eth0]/", "https://[::1]x/", "https://1.2.3/", "https://0x7f.1/", "https://①②⑦.0.0.1/",
