@@ -187,8 +187,9 @@ class Answering:
         missing = [slot for slot, found in zip(slots, kept, strict=True) if found is None]
         if not missing:
             return [content for _, content in kept]  # type: ignore[misc]
+        erasures = view.payloads.shown.erasures
         made = [show(record) for record in self.read(view, np.array(missing, np.int64))]
-        view.payloads.shown.keep(show, zip(missing, missing, made, strict=True))
+        view.payloads.shown.keep(show, zip(missing, missing, made, strict=True), erasures)
         rest = iter(made)
         return [next(rest) if found is None else found[1] for found in kept]
 
@@ -200,12 +201,12 @@ class Answering:
 
     def show(self, view: View, row_ids: Iterable[int], show: Show, max_bytes: int) -> dict[str, bytes]:
         """What `show` makes of rows, by record id. Raises AnswerTooLarge."""
-        slots = view.slots_of(row_ids)
+        slots, erasures = view.slots_of(row_ids), view.payloads.shown.erasures
         if sum(map(len, view.payloads.records(slots))) > max_bytes:
             raise AnswerTooLarge(f"the records take more than {max_bytes} bytes")
         records = self.read(view, np.array(slots, np.int64))
         made = [(record.record_id, slot, show(record)) for slot, record in zip(slots, records, strict=True)]
-        view.payloads.shown.keep(show, made)
+        view.payloads.shown.keep(show, made, erasures)
         return {record_id: content for record_id, _, content in made}
 
     def read(self, view: View, at: RowNumbers) -> list[StoredRecord]:

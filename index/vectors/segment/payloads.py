@@ -149,7 +149,6 @@ class Payloads:
 
     def erase(self, slots: NDArray[np.int64]) -> None:
         """Overwrites records with zeros, and drops what is kept of them."""
-        self.shown.erase(slots.tolist())
         for number in np.unique(slots // CHUNK_ROWS).tolist():
             within = slots[slots // CHUNK_ROWS == number] - number * CHUNK_ROWS
             if number < len(self._chunks):
@@ -159,6 +158,7 @@ class Payloads:
             _erase(loaded.content, loaded.offsets, within[within < loaded.count])
             for i in (within[within >= loaded.count] - loaded.count).tolist():
                 tail[i] = bytes(len(tail[i]))
+        self.shown.erase(slots.tolist())
 
 
 def _joined(loaded: PackedChunk, tail: list[bytes], rows: int) -> PackedChunk:

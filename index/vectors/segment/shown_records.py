@@ -25,8 +25,10 @@ class ShownRecords:
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
-        self.bytes, self._most_bytes = 0, most_bytes
+        """erasures: how often slots were erased."""
+        self.bytes, self.erasures, self._most_bytes = 0, 0, most_bytes
         self._kept: OrderedDict[tuple[Key, Show], tuple[int, bytes]] = OrderedDict()
+        self._of_slot: dict[int, set[tuple[Key, Show]]] = {}
         self._lock = threading.Lock()
 
     def find(self, keys: Iterable[Key], show: Show) -> list[tuple[int, bytes] | None]:
@@ -34,24 +36,35 @@ class ShownRecords:
         kept = self._kept
         return [kept.get((key, show)) for key in keys]
 
-    def keep(self, show: Show, made: Iterable[tuple[Key, int, bytes]]) -> None:
-        """Keeps what `show` made: key, slot and content."""
+    def keep(self, show: Show, made: Iterable[tuple[Key, int, bytes]], erasures: int) -> None:
+        """Keeps what `show` made: key, slot and content. erasures: before the records were read; nothing is kept if
+        there was another since, which may have been of these records."""
         with self._lock:
+            if erasures != self.erasures:
+                return
             for key, slot, content in made:
                 self._drop((key, show))
                 self._kept[key, show] = slot, content
+                self._of_slot.setdefault(slot, set()).add((key, show))
                 self.bytes += len(content) + _ENTRY_BYTES
             while self.bytes > self._most_bytes:
                 self._drop(next(iter(self._kept)))
 
     def erase(self, slots: Iterable[int]) -> None:
-        """Drops what is kept of slots."""
-        gone = set(slots)
+        """Drops what is kept of slots. Call it once their records cannot be read any more."""
         with self._lock:
-            for key in [key for key, (slot, _) in self._kept.items() if slot in gone]:
-                self._drop(key)
+            self.erasures += 1
+            for slot in slots:
+                for key in list(self._of_slot.get(slot, ())):
+                    self._drop(key)
 
     def _drop(self, key: tuple[Key, Show]) -> None:
         kept = self._kept.pop(key, None)
-        if kept is not None:
-            self.bytes -= len(kept[1]) + _ENTRY_BYTES
+        if kept is None:
+            return
+        slot, content = kept
+        self.bytes -= len(content) + _ENTRY_BYTES
+        keys = self._of_slot[slot]
+        keys.remove(key)
+        if not keys:
+            del self._of_slot[slot]
