@@ -9,10 +9,9 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from service.encoder.manifest import Digest, FileName, InputSpec, check_digest
-from service.errors import SettingError
+from service.encoder.manifest import Digest, FileName, InputSpec, StrictSpec, check_digest, validated
 
 MANIFEST_NAME = "detector.json"
 _FORMATS = {"ssd": "xyxy", "yolov8": "cxcywh", "yolov5": "cxcywh", "detr": "cxcywh"}
@@ -20,11 +19,7 @@ _UNITS = {"ssd": "pixel", "yolov8": "pixel", "yolov5": "pixel", "detr": "fractio
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class OutputsSpec(_Strict):
+class OutputsSpec(StrictSpec):
     """What the model gives. `boxes` is the only output of a YOLO model; the others have outputs for scores, and for
     classes where there are several.
 
@@ -70,7 +65,7 @@ class OutputsSpec(_Strict):
         return tuple(filter(None, (self.boxes, self.scores, self.classes)))
 
 
-class DetectorManifest(_Strict):
+class DetectorManifest(StrictSpec):
     """A checked manifest. labels: names of the classes, in the order of their numbers. min_score: of an object, unless
     a call says otherwise. max_overlap: intersection over union above which the lower of two boxes is dropped."""
 
@@ -111,14 +106,6 @@ class DetectorManifest(_Strict):
 
 def read_detector(folder: Path) -> DetectorManifest:
     """Reads and checks a manifest and the checksum of its model. Raises SettingError, naming the remedy."""
-    path = folder / MANIFEST_NAME
-    try:
-        manifest = DetectorManifest.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise SettingError(f"{path}: {error.strerror}; the manifest must be in the folder of the model") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(p) for p in first["loc"]) or "the file"
-        raise SettingError(f"{path}: {where}: {first['msg']} (see docs/formats/detector-manifest.md)") from error
+    manifest = validated(folder / MANIFEST_NAME, DetectorManifest, "detector-manifest.md")
     check_digest(folder / manifest.model, manifest.sha256)
     return manifest

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -45,11 +45,16 @@ FileName = Annotated[str, AfterValidator(_plain_file)]
 Digest = Annotated[str, AfterValidator(_hexadecimal)]
 
 
-class _Strict(BaseModel):
+class StrictSpec(BaseModel):
+    """A part of a manifest: unknown fields are refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class InputSpec(_Strict):
+Spec = TypeVar("Spec", bound=StrictSpec)
+
+
+class InputSpec(StrictSpec):
     """What the model takes. Pixel values are first multiplied by `scale`, then (x - mean) / std by channel."""
 
     name: str
@@ -74,7 +79,7 @@ class InputSpec(_Strict):
         return value
 
 
-class BlockSpec(_Strict):
+class BlockSpec(StrictSpec):
     """A named part of the vector that a search may weigh. Blocks follow each other in the vector.
 
     `share`: the squared length of this part of every vector, which must be the same for all pictures.
@@ -85,7 +90,7 @@ class BlockSpec(_Strict):
     share: Annotated[float, Field(gt=0, le=1)]
 
 
-class OutputSpec(_Strict):
+class OutputSpec(StrictSpec):
     """What the model gives, and how that becomes one vector."""
 
     name: str = ""
@@ -106,7 +111,7 @@ class OutputSpec(_Strict):
         return self
 
 
-class TextSpec(_Strict):
+class TextSpec(StrictSpec):
     """A text tower: a second model whose vectors of texts are compared with those of pictures. It may be added to a
     manifest or changed at any time: stored vectors do not depend on it.
 
@@ -127,7 +132,7 @@ class TextSpec(_Strict):
     lowercase: bool = False
 
 
-class ScoreSpec(_Strict):
+class ScoreSpec(StrictSpec):
     """From cosine distance to a score of 0 to 1: a logistic curve that is 1 at distance 0 and about half at
     `midpoint`; `width` is how gently it falls."""
 
@@ -154,7 +159,7 @@ class ScoreSpec(_Strict):
         return 2.0 if inner <= 0 else min(2.0, max(0.0, self.midpoint + self.width * math.log(inner)))
 
 
-class Manifest(_Strict):
+class Manifest(StrictSpec):
     """A checked manifest. Those of kind `vectors` have no model: collections take vectors that were made elsewhere."""
 
     id: str
@@ -213,17 +218,21 @@ class Manifest(_Strict):
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Reads and checks a manifest and the checksum of its model. Raises SettingError, naming the remedy."""
-    path = folder / MANIFEST_NAME
+def validated(path: Path, kind: type[Spec], page: str) -> Spec:
+    """The manifest in a file. page: of docs/formats, which describes it. Raises SettingError, naming the remedy."""
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except OSError as error:
         raise SettingError(f"{path}: {error.strerror}; the manifest must be in the folder of the model") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(p) for p in first["loc"]) or "the file"
-        raise SettingError(f"{path}: {where}: {first['msg']} (see docs/formats/encoder-manifest.md)") from error
+        raise SettingError(f"{path}: {where}: {first['msg']} (see docs/formats/{page})") from error
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Reads and checks a manifest and the checksum of its model. Raises SettingError, naming the remedy."""
+    manifest = validated(folder / MANIFEST_NAME, Manifest, "encoder-manifest.md")
     if manifest.vectors_only:
         return manifest
     check_digest(folder / manifest.model, manifest.sha256)

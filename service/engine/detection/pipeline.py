@@ -29,6 +29,7 @@ from service.tracing.allowed import Stage
 from service.tracing.spans import note_laps
 
 _LOG = structlog.get_logger(__name__)
+_WHOLE = Region(0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class ObjectsOfPicture:
 
     objects: tuple[DetectedObject, ...]
     notes: tuple[Note, ...] = ()
+
+    def or_all(self, part: Region | None) -> tuple[DetectedObject, ...]:
+        """The objects, or where there are none, all of the picture, or of the part of it that was looked at."""
+        return self.objects or (DetectedObject(part or _WHOLE, "", 0.0),)
 
 
 class DetectionPipeline:
@@ -50,6 +55,7 @@ class DetectionPipeline:
         """`allow`: raises ServiceError where a tenant may have no more pictures looked at; None: they all may."""
         self._detectors, self._pictures, self._workers = detectors, pictures, workers
         self._metrics, self._allow = metrics, allow
+        self._session: DetectorSession | None = None
         self._batcher: Batcher[Candidates] | None = None
 
     @property
@@ -64,7 +70,7 @@ class DetectionPipeline:
     async def start(self) -> None:
         """Loads the detector, if there is one. Raises SettingError."""
         if self._detectors.used is not None:
-            await self._workers.read(self._detectors.load)
+            self._session = await self._workers.read(self._detectors.load)
 
     async def detect(self, picture: PictureSource, purpose: Purpose, limits: ObjectLimits) -> ObjectsOfPicture:
         """Finds the objects of a picture that is here as bytes, or of a region of it. Raises ServiceError
@@ -112,7 +118,9 @@ class DetectionPipeline:
 
     async def _loaded(self) -> DetectorSession:
         try:
-            return await self._workers.read(self._detectors.load)
+            if self._session is None:
+                self._session = await self._workers.read(self._detectors.load)
+            return self._session
         except SettingError as error:
             _LOG.error("the detector is unusable", exc_info=error)
             raise ServiceError(Reason.DETECTOR_MISSING, str(error)) from None

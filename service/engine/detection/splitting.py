@@ -19,7 +19,6 @@ from index import (
     KeptPicture,
     Outcome,
     RecordWrite,
-    Region,
     WriteResult,
     check_record,
 )
@@ -40,7 +39,6 @@ OBJECT_OF, OBJECT_LABEL, OBJECT_SCORE = "object_of", "object_label", "object_sco
 RESERVED = (OBJECT_OF, OBJECT_LABEL, OBJECT_SCORE)
 MOST_PARTS = 32
 _RECORDS_AT_ONCE, _PARTS_AT_ONCE = 4, 8
-_WHOLE = Region(0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ class Splitting:
         found = await self._engine.detection.detect(
             resolved, Purpose(tenant, Lane.INSERT), options.split or ObjectLimits(1)
         )
-        objects = found.objects or (DetectedObject(picture.region or _WHOLE, "", 0.0),)
+        objects = found.or_all(picture.region)
         asked = [_part_of(write, number, one) for number, one in enumerate(objects, 1)]
         earlier = [part_id(write.record_id, number) for number in range(len(objects) + 1, MOST_PARTS + 1)]
         known = await self._change_detector.known(collection, [w.record_id for w in asked], ())

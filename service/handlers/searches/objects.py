@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from afterimage.v1 import search_service_pb2 as pb
-from index import Region
 from service.calls.limits.bulk_share import Work
 from service.detector.suppression import DetectedObject, ObjectLimits
 from service.engine.detection.pipeline import ObjectsOfPicture
@@ -26,7 +25,6 @@ from service.tenancy.keyring import Principal
 Answer = Coroutine[Any, Any, pb.SearchResponse]
 Search = Callable[[pb.SearchRequest, tuple[QueryTerm, ...], Principal, Work], Answer]
 _AT_ONCE = 8  # pictures or objects of one call that are worked on at a time
-_WHOLE = Region(0.0, 0.0, 1.0, 1.0)
 
 
 class ObjectSearches:
@@ -59,7 +57,7 @@ class ObjectSearches:
         picture = await self._engine.sources.resolved(given, caller.tenant_uid)
         found = await self._engine.objects_of(caller, picture, ObjectLimits(max_objects_of(request)))
         detected_s = watch.seconds()
-        objects = found.objects or (DetectedObject(picture.region or _WHOLE, "", 0.0),)
+        objects = found.or_all(picture.region)
 
         def search(one: DetectedObject) -> Answer:
             part = replace(term, picture=replace(picture, region=one.region))

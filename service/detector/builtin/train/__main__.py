@@ -19,8 +19,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
 from service.detector.builtin.network import WEIGHTS  # noqa: E402
-from service.detector.builtin.train.loop import Recipe, Work, train  # noqa: E402
+from service.detector.builtin.train.loop import Recipe, train  # noqa: E402
 from service.detector.builtin.train.parts import Amounts  # noqa: E402
+from service.encoder.builtin.train.training import Work  # noqa: E402
 from service.runtime.clock import SYSTEM_CLOCK  # noqa: E402
 
 

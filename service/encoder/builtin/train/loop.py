@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ from service.encoder.builtin.train.parts import Amounts
 from service.encoder.builtin.train.plan import Plan, Shares, draw_plan
 from service.encoder.builtin.train.pools import Capacity, Pools
 from service.encoder.builtin.train.renderer import Renderer, renderer_for
+from service.encoder.builtin.train.training import Schedule, Training, Work
 from service.runtime.clock import SYSTEM_CLOCK
 
 _PLANS = 8  # batches whose parameters are drawn at once on a GPU
@@ -50,94 +49,35 @@ class Recipe:
     shares: Shares = field(default_factory=Shares)
     seed: int = 20261127
 
-
-@dataclass(frozen=True)
-class Work:
-    """The folder of the run, how often it saves, how many processes draw, and who is told how it goes."""
-
-    folder: Path
-    save_every: float
-    processes: int
-    amounts: Amounts
-    report: Callable[[str], None]
-
     @property
-    def checkpoint(self) -> Path:
-        """The state from which a later run goes on."""
-        return self.folder / "checkpoint.pt"
-
-    def snapshot(self, views: int) -> Path:
-        """The averaged weights after so many views."""
-        return self.folder / f"network-{views // 1000:06d}k.npz"
+    def schedule(self) -> Schedule:
+        """What any network needs of it."""
+        return Schedule(
+            self.views, self.seconds, self.learning_rate, self.weight_decay, self.average, warm_steps=_WARM_STEPS
+        )
 
 
-class Training:
-    """The network, its average, the optimiser, and how far it is."""
+class EncoderTraining(Training[Network]):
+    """The network with its losses."""
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe, self.device = recipe, device
-        self.network = Network().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = copy.deepcopy(self.network).requires_grad_(False)
-        matrices = [p for p in self.network.parameters() if p.dim() > 1]
-        others = [p for p in self.network.parameters() if p.dim() <= 1]
-        groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, recipe.learning_rate, betas=(0.9, 0.99))
-        self.steps, self.views, self.seconds = 0, 0, 0.0
+        super().__init__(Network(), recipe.schedule, device, repr(recipe))
+        self._exact = recipe.exact
         self.forward: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]] = self.network
-
-    @property
-    def progress(self) -> float:
-        """0 to 1."""
-        by_time = self.seconds / self.recipe.seconds if self.recipe.seconds else 0.0
-        return max(self.views / self.recipe.views, by_time)
 
     def step(self, views: Tensor, plan: Plan, filtered: Tensor) -> float | None:
         """One step. Returns the loss now and then. Raises ArithmeticError where it is not finite."""
-        warm = min(1.0, (self.steps + 1) / _WARM_STEPS)
-        rate = self.recipe.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress))) + 1e-6
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with self.autocast():
             vectors = self.forward(views)
-        loss = losses(vectors, plan, filtered, exact=self.recipe.exact).total
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-        self.optimiser.step()
-        self._average()
-        self.steps, self.views = self.steps + 1, self.views + len(views)
+        loss = losses(vectors, plan, filtered, exact=self._exact).total
+        self.learn(loss, len(views))
         if self.steps % _REPORT_STEPS and self.device.type == "cuda":
             return None
         value = float(loss.item())
         if not math.isfinite(value):
             raise ArithmeticError(f"the loss is not finite after {self.steps} steps")
         return value
-
-    def save(self, path: Path) -> None:
-        """Writes all that a later run needs."""
-        partial = path.with_suffix(".partial")
-        parts = {"network": self.network, "average": self.average, "optimiser": self.optimiser}
-        state = {name: part.state_dict() for name, part in parts.items()}
-        done = {"steps": self.steps, "views": self.views, "seconds": self.seconds}
-        torch.save({**state, **done, "recipe": repr(self.recipe)}, partial)
-        os.replace(partial, path)
-
-    def restore(self, path: Path) -> None:
-        """Goes on from a saved state. Raises ValueError where that has another recipe."""
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["recipe"] != repr(self.recipe):
-            raise ValueError(f"{path} belongs to another recipe; remove it or choose another folder")
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.steps, self.views, self.seconds = state["steps"], state["views"], state["seconds"]
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        weight = 1 - min(self.recipe.average, (self.steps + 1) / (self.steps + 10))
-        ours = [*self.average.parameters(), *_floats(self.average)]
-        torch._foreach_lerp_(ours, [*self.network.parameters(), *_floats(self.network)], weight)
 
 
 class Views:
@@ -169,7 +109,7 @@ class Views:
         return views.contiguous(memory_format=torch.channels_last), plan, filtered
 
 
-def train(recipe: Recipe, work: Work, stop_after: int = 0) -> Path | None:
+def train(recipe: Recipe, work: Work[Amounts], stop_after: int = 0) -> Path | None:
     """Trains, and goes on from the folder's checkpoint. Returns the file of the weights, or None where it stopped after
     `stop_after` views. Raises ValueError where the checkpoint has another recipe."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -177,7 +117,7 @@ def train(recipe: Recipe, work: Work, stop_after: int = 0) -> Path | None:
     drawing = Drawing(lambda parts: holder[0].add(parts), work.processes, work.amounts, recipe.seed)
     try:
         holder.append(Pools(Capacity.fitting(device), device))
-        training = Training(recipe, device)
+        training = EncoderTraining(recipe, device)
         if work.checkpoint.exists():
             training.restore(work.checkpoint)
         drawing.start()
@@ -194,7 +134,7 @@ def train(recipe: Recipe, work: Work, stop_after: int = 0) -> Path | None:
         drawing.close()
 
 
-def _learn(training: Training, views: Views, work: Work, stop_after: int) -> None:
+def _learn(training: EncoderTraining, views: Views, work: Work[Amounts], stop_after: int) -> None:
     before, started = training.seconds, SYSTEM_CLOCK.elapsed_s()
     saved, reported = started, (started, training.views)
     while training.progress < 1 and training.views < stop_after:
@@ -211,13 +151,13 @@ def _learn(training: Training, views: Views, work: Work, stop_after: int) -> Non
     _save(training, work)
 
 
-def _save(training: Training, work: Work) -> None:
+def _save(training: EncoderTraining, work: Work[Amounts]) -> None:
     training.save(work.checkpoint)
-    folded(training.average).save(work.snapshot(training.views))
+    folded(training.average).save(work.folder / f"network-{training.views // 1000:06d}k.npz")
 
 
 @torch.no_grad()
-def _finished(training: Training, views: Views, work: Work) -> Path:
+def _finished(training: EncoderTraining, views: Views, work: Work[Amounts]) -> Path:
     """Takes the normalisations of the averaged weights anew from fresh views, and writes the weights."""
     average = training.average
     for module in average.modules():
@@ -229,20 +169,20 @@ def _finished(training: Training, views: Views, work: Work) -> Path:
     average.train()
     for _ in range(_FRESH_BATCHES if training.device.type == "cuda" else 2):
         batch, _, _ = next(views)
-        with torch.autocast(training.device.type, torch.bfloat16, enabled=training.device.type == "cuda"):
+        with training.autocast():
             average(batch)
     path = work.folder / "network.npz"
     folded(average.eval()).save(path)
     return path
 
 
-def _compile(training: Training, views: Views, drawing: Drawing, work: Work) -> None:
+def _compile(training: EncoderTraining, views: Views, drawing: Drawing, work: Work[Amounts]) -> None:
     """Compiles the network for the GPU; drawing pauses, since it would take the processors."""
     drawing.pause()
     started = SYSTEM_CLOCK.elapsed_s()
     compiled = torch.compile(training.network, dynamic=False)
     batch, plan, filtered = next(views)
-    with torch.autocast(training.device.type, torch.bfloat16):
+    with training.autocast():
         vectors = compiled(batch)
     losses(vectors, plan, filtered).total.backward()
     training.optimiser.zero_grad(set_to_none=True)
@@ -254,7 +194,3 @@ def _compile(training: Training, views: Views, drawing: Drawing, work: Work) -> 
 def _wait_for_parts(pools: Pools, recipe: Recipe) -> None:
     while pools.filled["shapes"] < 2 * recipe.least_couples:
         time.sleep(0.05)
-
-
-def _floats(network: nn.Module) -> list[Tensor]:
-    return [b for b in network.buffers() if b.is_floating_point()]

@@ -174,4 +174,4 @@ def test_training_stops_goes_on_and_writes_weights(tmp_path: Path, capsys: pytes
     assert command.main([*options, "--scenes", "2"]) == 0
     assert set(DetectorWeights.load(weights).convolutions) == set(NAMES)
     state = torch.load(tmp_path / "work" / "checkpoint.pt", weights_only=True)
-    assert (state["steps"], state["scenes"]) == (2, 2)
+    assert (state["steps"], state["views"]) == (2, 2)
