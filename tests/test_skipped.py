@@ -42,12 +42,12 @@ def test_two(): pass
 def run(folder: Path, *arguments: str, **environment: str) -> str:
     """What pytest printed in a folder."""
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "xdist", *arguments],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "yes"} | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
