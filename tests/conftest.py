@@ -59,7 +59,7 @@ def _opencv() -> None:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One real server for all tests of a process. Each test has its own tenants on it."""
-    from tests.support.data.detectors import write_bright  # only now: it imports onnx
+    from tests.support.data.detectors.graphs import write_bright  # only now: it imports onnx
 
     detectors = write_bright(tmp_path_factory.mktemp("detectors"), "bright").parent
     environment = {

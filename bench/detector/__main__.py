@@ -1,7 +1,7 @@
 """`make bench-objects`: the boxes of the built-in detector, and what searching by them adds. Writes JSON.
 
-Boxes are measured on drawn scenes that no training saw. Searching is measured on the grocery photographs of ../shared
-(not part of the project), with the built-in encoder and with MobileNetV2.
+Boxes are measured on drawn scenes that no training saw. Searching is measured on drawn shop scenes of one to eight
+goods, and on the grocery photographs of ../shared (not part of the project), with the built-in encoder and MobileNetV2.
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ import cv2
 import numpy as np
 
 from bench.detector.oracles import differs_from_border, whole_picture
-from bench.detector.scoring import Array, Found, average_precision, mean_average_precision, recall
+from bench.detector.shop import MOST_BOXES as MOST_PARTS
+from bench.detector.shop import drawn_shop, measured
 from bench.detector.splitting import MOST_BOXES, Detect, gains
 from bench.encoders import packs
 from bench.encoders.builtin import PRESENT, REFERENCE, encoder_of, mobilenet_folder, tracked
 from bench.environment import write_result
+from service.detector.adding.comparison import looked
 from service.detector.builtin.build import FOLDER
 from service.detector.manifest import read_detector
+from service.detector.scoring import Array, average_precision, mean_average_precision, recall
 from service.detector.session import DetectorSession
-from service.detector.suppression import ObjectLimits, objects_of
-from service.encoder.alterations import Picture
+from service.detector.suppression import ObjectLimits
 from service.encoder.builtin.generator.scenes import Scene, draw_scene
 from service.encoder.preprocess import to_tensor
 from service.encoder.registry import BUILTIN_FOLDER
@@ -53,7 +55,8 @@ def main() -> None:
     boxes["built-in"] |= {"least score": least, **at_least_score(scenes, usual)}
     result = {
         "scenes": len(scenes), "goods": sum(len(s.boxes) for s in scenes), "boxes": boxes,
-        "milliseconds": milliseconds(), "grocery": splitting(options.limit, detector(least, MOST_BOXES)),
+        "milliseconds": milliseconds(),
+        "shop": shop(detector(least, MOST_PARTS)), "grocery": splitting(options.limit, detector(least, MOST_BOXES)),
     }  # fmt: skip
     for name, found in result.items():
         print(name, found)
@@ -62,17 +65,8 @@ def main() -> None:
 
 def detector(least_score: float, most: int) -> Detect:
     """The built-in detector as the service runs it, on one core."""
-    manifest = read_detector(FOLDER)
-    session = DetectorSession(FOLDER, manifest, 1)
-
-    def detect(pixels: Picture) -> Found:
-        rows, columns = pixels.shape[:2]
-        found = objects_of(session.detect(to_tensor(pixels, manifest.input)), (rows, columns), manifest,
-                           ObjectLimits(most, least_score))  # fmt: skip
-        regions = [(o.region.left, o.region.top, o.region.right, o.region.bottom) for o in found]
-        return Found(np.array(regions, np.float64).reshape(-1, 4), np.array([o.score for o in found]))
-
-    return detect
+    session = DetectorSession(FOLDER, read_detector(FOLDER), 1)
+    return lambda pixels: looked(session, pixels, ObjectLimits(most, least_score))
 
 
 def precision(scenes: list[Scene], detect: Detect) -> dict[str, float]:
@@ -123,6 +117,17 @@ def milliseconds(rounds: int = 60) -> dict[str, dict[str, float]]:
         }
         for name, times in taken.items()
     }
+
+
+def shop(detect: Detect) -> dict[str, Any]:
+    """What boxes add on drawn scenes with several goods, by encoder."""
+    drawn = drawn_shop()
+    boxes = {number: [detect(p) for p in scenes] for number, scenes in drawn.scenes.items()}
+    found: dict[str, Any] = {"goods": len(drawn.catalogue), "scenes of each number": len(boxes[1])}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, path in ((PRESENT, BUILTIN_FOLDER), (REFERENCE, mobilenet_folder(Path(folder)))):
+            found[name] = measured(drawn, encoder_of(path), boxes)
+    return found
 
 
 def splitting(limit: int, detect: Detect) -> dict[str, Any]:

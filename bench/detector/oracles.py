@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.detector.scoring import Found
+from service.detector.scoring import Found
 
 _LEAST_AREA = 0.003  # of a picture
 Pixels = NDArray[np.uint8]

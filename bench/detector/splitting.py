@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bench.detector.scoring import Found
 from bench.encoders.packs import Encode, Pack
+from service.detector.scoring import Found
 from service.encoder.alterations import Picture
 from service.encoder.retrieval import Vectors, likeness_scores
 

@@ -35,6 +35,7 @@ _COMMANDS = {
     "access": "operations.access.access",
     "privacy": "operations.reports.privacy",
     "encoders": "models.encoders.encoders",
+    "detectors": "models.detectors.detectors",
     "top": "monitoring.top.top",
     "backup": "operations.backup.backup",
     "doctor": "operations.doctor.doctor",

@@ -40,6 +40,10 @@ class DetectorRegistry:
         """All manifests, ordered by id."""
         return [manifest for _, (_, manifest) in sorted(self._found.items())]
 
+    def folders(self) -> dict[str, Path]:
+        """The folder of each detector, by id."""
+        return {detector_id: folder for detector_id, (folder, _) in self._found.items()}
+
     @property
     def used(self) -> DetectorManifest | None:
         """The manifest of the detector that calls use; None without one."""

@@ -17,12 +17,14 @@ from service.errors import SettingError
 class DetectorSession:
     """Any number of threads may use it at once. It remembers nothing of its pictures."""
 
-    def __init__(self, folder: Path, manifest: DetectorManifest, threads: int, provider: str = "cpu") -> None:
-        """threads: cores of one run. Raises SettingError where the model does not load, does not fit its manifest, or
-        cannot be run on a picture."""
+    def __init__(self, source: Path | bytes, manifest: DetectorManifest, threads: int, provider: str = "cpu") -> None:
+        """Loads the model from the detector's folder, or from its content. threads: cores of one run.
+
+        Raises SettingError where the model does not load, does not fit its manifest, or cannot be run on a picture."""
         self.manifest = manifest
         try:
-            self._session = load_model(str(folder / manifest.model), threads, provider)
+            model = source if isinstance(source, bytes) else str(source / manifest.model)
+            self._session = load_model(model, threads, provider)
         except SettingError:
             raise
         except Exception as error:  # ONNX Runtime raises a class of its own per failure

@@ -16,10 +16,10 @@ def class_scores(vectors: Vectors, labels: Labels, k: int = 10) -> dict[str, flo
     R@k is the share of queries with the right class among the first k. mAP@k is the mean over queries of sum of P(i)
     rel(i) / min(k, relevant). Pictures whose label occurs once are no queries.
     """
-    likeness = vectors @ vectors.T
+    likeness, relevant = vectors @ vectors.T, labels[:, None] == labels
     np.fill_diagonal(likeness, -9)
-    relevant = np.array([(labels == label).sum() - 1 for label in labels])
-    return _scores(likeness, labels, labels, relevant, k, len(vectors) - 1)
+    np.fill_diagonal(relevant, False)
+    return relevance_scores(likeness, relevant, min(k, len(vectors) - 1), f"{k}")
 
 
 def shop_scores(queries: Vectors, catalogue: Vectors, wanted: Labels, labels: Labels, k: int = 10) -> dict[str, float]:
@@ -29,8 +29,7 @@ def shop_scores(queries: Vectors, catalogue: Vectors, wanted: Labels, labels: La
 
 def likeness_scores(likeness: Vectors, wanted: Labels, labels: Labels, k: int = 10) -> dict[str, float]:
     """As `shop_scores`, of how alike each query (row) and each picture of a catalogue (column) are."""
-    relevant = np.array([(labels == label).sum() for label in wanted])
-    return _scores(likeness, wanted, labels, relevant, k, likeness.shape[1])
+    return relevance_scores(likeness, wanted[:, None] == labels, k)
 
 
 def found_again(copies: Vectors, originals: Vectors, chosen: NDArray[np.int64]) -> float:
@@ -38,17 +37,18 @@ def found_again(copies: Vectors, originals: Vectors, chosen: NDArray[np.int64]) 
     return 100 * float(((copies @ originals.T).argmax(1) == chosen).mean())
 
 
-def _scores(
-    likeness: Vectors, wanted: Labels, labels: Labels, relevant: NDArray[np.int64], k: int, others: int
-) -> dict[str, float]:
-    """`others`: how many pictures a query is compared with, without itself."""
-    nearest = np.argsort(-likeness, axis=1)[:, : min(k, others)]
-    right = (labels[nearest] == wanted[:, None]).astype(float)
-    asked = relevant > 0
+def relevance_scores(likeness: Vectors, relevant: NDArray[np.bool_], k: int = 10, name: str = "") -> dict[str, float]:
+    """As `likeness_scores`, where a query may be about several pictures: `relevant` says which, (queries, catalogue).
+
+    `name`: of k in the result. Queries without a relevant picture do not count.
+    """
+    nearest = np.argsort(-likeness, axis=1)[:, :k]
+    right, count = np.take_along_axis(relevant, nearest, axis=1).astype(float), relevant.sum(1)
+    asked = count > 0
     precision = right.cumsum(1) / np.arange(1, right.shape[1] + 1)
-    average = (precision * right).sum(1) / np.minimum(np.maximum(relevant, 1), k)
+    average = (precision * right).sum(1) / np.minimum(np.maximum(count, 1), k)
     return {
         "R@1": 100 * float(right[asked, 0].mean()),
-        f"R@{k}": 100 * float((right[asked].max(1) > 0).mean()),
-        f"mAP@{k}": 100 * float(average[asked].mean()),
+        f"R@{name or k}": 100 * float((right[asked].max(1) > 0).mean()),
+        f"mAP@{name or k}": 100 * float(average[asked].mean()),
     }

@@ -24,7 +24,7 @@ from afterimage.client import (
     Term,
 )
 from service.tenancy.limits import Limits
-from tests.support.data.detectors import SIDE
+from tests.support.data.detectors.graphs import SIDE
 from tests.support.data.pictures import encode
 from tests.support.servers.server import Server
 from tests.support.servers.shell import Shell

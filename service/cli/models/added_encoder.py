@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.cli.output import CommandError, Exit, end_failed, print_json, print_table
 
 if TYPE_CHECKING:
+    from service.cli.models.model_folder import ModelFolder
     from service.encoder.adding.comparison import Comparison
     from service.encoder.adding.proposal import Proposal
     from service.encoder.adding.trial import Trial
@@ -21,40 +19,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AddedEncoder:
-    """What came of `afterimage encoders add`. folder: where the encoder lies, or would lie. sizes_mb: of the
+    """What came of `afterimage encoders add`. target: where the encoder lies, or would lie. sizes_mb: of the
     models compared, by id. failures: a line for each picture that cannot be used.
     samples: vectors of drawn products, or None where nobody asked for them."""
 
     manifest: Manifest
     proposal: Proposal
     trial: Trial
-    folder: Path
+    target: ModelFolder
     comparison: Comparison | None = None
     sizes_mb: Mapping[str, float] = field(default_factory=dict)
     failures: Sequence[Mapping[str, str]] = ()
     samples: DrawnSamples | None = None
 
 
-def write_added(found: AddedEncoder, file: Path) -> None:
-    """Writes the encoder, the model first: servers skip a folder without a manifest. Raises CommandError."""
+def write_added(found: AddedEncoder) -> None:
+    """Writes the encoder. Raises CommandError."""
     from service.encoder.drawn.samples import FILE_NAME
-    from service.encoder.manifest import MANIFEST_NAME
 
-    model = found.folder / found.manifest.model
+    target = found.target
     try:
-        found.folder.mkdir(parents=True, exist_ok=True)
-        if found.proposal.content is not None:
-            model.write_bytes(found.proposal.content)
-        elif model.resolve() != file.resolve():
-            shutil.copyfile(file, model)
-        (found.folder / FILE_NAME).unlink(missing_ok=True)  # of another model
+        target.write_model(found.manifest.model)
+        (target.folder / FILE_NAME).unlink(missing_ok=True)  # of another model
         if found.samples is not None:
-            found.samples.write(found.folder / FILE_NAME)
-        temporary = found.folder / f"{MANIFEST_NAME}.new"
-        temporary.write_text(json.dumps(found.manifest.model_dump(mode="json", exclude_unset=True), indent=2) + "\n")
-        temporary.replace(found.folder / MANIFEST_NAME)
+            found.samples.write(target.folder / FILE_NAME)
+        target.write_manifest(found.manifest)
     except OSError as error:
-        raise CommandError(f"{found.folder}: {error.strerror}", reason="FILE_UNWRITABLE") from None
+        raise CommandError(f"{target.folder}: {error.strerror}", reason="FILE_UNWRITABLE") from None
 
 
 def show_added(found: AddedEncoder, *, written: bool, as_json: bool) -> None:
@@ -63,7 +54,7 @@ def show_added(found: AddedEncoder, *, written: bool, as_json: bool) -> None:
     rows = [{**asdict(row), "megabytes": found.sizes_mb[row.encoder_id]} for row in measured]
     if as_json:
         print_json({
-            "encoder_id": found.manifest.id, "folder": str(found.folder), "written": written,
+            "encoder_id": found.manifest.id, "folder": str(found.target.folder), "written": written,
             "manifest": found.manifest.model_dump(mode="json", exclude_unset=True),
             "guesses": [asdict(g) for g in found.proposal.guesses], "checks": [asdict(c) for c in found.trial.checks],
             "truth": found.comparison.truth if found.comparison else "", "comparison": rows,
@@ -79,7 +70,7 @@ def show_added(found: AddedEncoder, *, written: bool, as_json: bool) -> None:
         print_table(columns, [list(row.values()) for row in rows])
         print_table(["file", "reason", "message"], [list(f.values()) for f in found.failures], empty="")
     if written:
-        print(f"Saved to {found.folder}. Servers use it after a restart.")
+        print(f"Saved to {found.target.folder}. Servers use it after a restart.")
     elif found.trial.passed:
         print("Dry run: nothing was written.")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,6 +14,7 @@ from rich.progress import track
 from service.cli.models.added_encoder import AddedEncoder, end_added, show_added, write_added
 from service.cli.models.encoder_bench import DirOption, registry_of
 from service.cli.models.grouped_pictures import DecodedPictures, find_grouped
+from service.cli.models.model_folder import ModelFolder, size_of, target_folder
 from service.cli.output import CommandError, Exit, JsonFlag, console
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from service.encoder.drawn.samples import DrawnSamples
     from service.encoder.manifest import Manifest
     from service.encoder.registry import EncoderRegistry
-    from service.settings.model import Settings
 
 
 def add(
@@ -79,20 +78,23 @@ def add(
     """
     from service.encoder.adding.proposal import Wishes
     from service.encoder.kinds import load_kind
+    from service.encoder.manifest import MANIFEST_NAME
     from service.intake.decode import prepare_opencv
 
     prepare_opencv()
     settings, registry = registry_of(encoders_dir)
     wishes = Wishes(
-        encoder_id, _known_family(family), output, pooling or "", _size_of(size), resize or "", version, license_
+        encoder_id, _known_family(family), output, pooling or "", size_of(size), resize or "", version, license_
     )
     proposal = _proposal(file, wishes)
-    folder = _target(file, proposal.manifest.id, settings)
-    _check_free(folder, proposal.manifest.id, registry, force=force)
+    folder = target_folder(file, proposal.manifest.id, settings.encoders_dir)
+    target = ModelFolder(folder, MANIFEST_NAME, file, proposal.content)
+    _check_id(folder, proposal.manifest.id, registry)
+    target.check_free(force=force, reason="ENCODER_EXISTS")
     other, chosen = registry.manifest(against), find_grouped(pictures, limit) if pictures is not None else []
     source = proposal.content if proposal.content is not None else file.parent
     encoder = load_kind(source, proposal.manifest, settings.cores, settings.model_provider)
-    found = _tried(encoder, proposal, folder, quiet=json)
+    found = _tried(encoder, proposal, target, quiet=json)
     if found.trial.passed and pictures is not None:
         encoders = [encoder, registry.session_with(other, settings.cores)]
         found = _measured(found, encoders, DecodedPictures(settings, chosen), quiet=json)
@@ -102,7 +104,7 @@ def add(
         found = replace(found, samples=_drawn_samples(encoder, quiet=json))
     written = found.trial.passed and not dry_run
     if written:
-        write_added(found, file)
+        write_added(found)
     show_added(found, written=written, as_json=json)
     end_added(found, as_json=json)
 
@@ -115,16 +117,6 @@ def _known_family(name: str) -> str:
     return name
 
 
-def _size_of(text: str) -> tuple[int, int] | None:
-    if not text:
-        return None
-    found = re.fullmatch(r"(\d{1,4})(?:x(\d{1,4}))?", text)
-    if found is None:
-        raise CommandError("--size must be a number of pixels, or height x width: 224, 256x192", code=Exit.USAGE)
-    height = int(found[1])
-    return height, int(found[2] or height)
-
-
 def _proposal(file: Path, wishes: Wishes) -> Proposal:
     from service.encoder.adding.graph import UnusableGraph
     from service.encoder.adding.proposal import propose
@@ -135,33 +127,22 @@ def _proposal(file: Path, wishes: Wishes) -> Proposal:
         raise CommandError(str(error), reason="MODEL_UNUSABLE") from None
 
 
-def _target(file: Path, encoder_id: str, settings: Settings) -> Path:
-    directory = settings.encoders_dir
-    if directory is None or file.resolve().parent.parent == directory.resolve():
-        return file.parent
-    return directory / encoder_id
-
-
-def _check_free(folder: Path, encoder_id: str, registry: EncoderRegistry, *, force: bool) -> None:
-    from service.encoder.manifest import MANIFEST_NAME
-
+def _check_id(folder: Path, encoder_id: str, registry: EncoderRegistry) -> None:
     other = next((m for m in registry.manifests() if m.id == encoder_id), None)
     if other is not None and registry.folder(other).resolve() != folder.resolve():
         raise CommandError(
             f"{registry.folder(other)} has an encoder {encoder_id!r}; pass --id", reason="ENCODER_EXISTS"
         )
-    if (folder / MANIFEST_NAME).exists() and not force:
-        raise CommandError(f"{folder / MANIFEST_NAME} exists; pass --force to replace it", reason="ENCODER_EXISTS")
 
 
-def _tried(encoder: Encoder, proposal: Proposal, folder: Path, *, quiet: bool) -> AddedEncoder:
+def _tried(encoder: Encoder, proposal: Proposal, target: ModelFolder, *, quiet: bool) -> AddedEncoder:
     from service.encoder.adding.trial import try_encoder
 
     trial = try_encoder(encoder, _tracked("Trying", quiet=quiet))
     manifest = proposal.manifest
     if trial.score is not None:
         manifest = manifest.model_copy(update={"score": trial.score})
-    return AddedEncoder(manifest, proposal, trial, folder)
+    return AddedEncoder(manifest, proposal, trial, target)
 
 
 def _measured(

@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 from onnx.utils import Extractor
 
-_DTYPES: Mapping[int, Literal["float32", "float16", "uint8"]] = {
-    TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16", TensorProto.UINT8: "uint8",
-}  # fmt: skip
+from service.encoder.adding.picture_input import (
+    PictureInput,
+    UnusableGraph,
+    attribute,
+    graph_names,
+    load_graph,
+    own_scaling,
+    picture_input,
+)
+
+__all__ = ["GraphFacts", "PictureInput", "UnusableGraph", "cut_graph", "load_graph", "read_facts"]
 _CLASS_WORDS = ("logit", "prob", "softmax", "class", "score")
 _CLASS_COUNTS = frozenset({1000, 1001, 11821, 11822, 21841, 21843})  # of ImageNet in its usual forms
 _BEHIND_CLASSES = frozenset({
     "Softmax", "LogSoftmax", "Sigmoid", "Add", "Identity", "Cast", "Squeeze", "Flatten", "Reshape",
 })  # fmt: skip
-_ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div"})
-_PLAIN = frozenset({"Cast", "Transpose", "Identity"})
-_BYTE_RANGE = 2.0  # constants above it belong to pixels of 0 to 255
 _FEWEST_POSITIONS = 16
-
-
-class UnusableGraph(ValueError):
-    """The file cannot become an encoder. The message says why, and what to do."""
-
-
-@dataclass(frozen=True)
-class PictureInput:
-    """The input for pictures. size: height and width, or None where the graph leaves them open. batch: the number of
-    pictures in a run, or None for any."""
-
-    name: str
-    layout: Literal["NCHW", "NHWC"]
-    size: tuple[int, int] | None
-    batch: int | None
-    dtype: Literal["float32", "float16", "uint8"]
 
 
 @dataclass(frozen=True)
@@ -67,33 +56,20 @@ class GraphFacts:
     external: bool
 
 
-def load_graph(path: Path, *, weights: bool) -> onnx.ModelProto:
-    """The model in a file. `weights`: with those that are in files of their own. Raises UnusableGraph."""
-    try:
-        model = onnx.load(path, load_external_data=weights)
-    except OSError as error:
-        raise UnusableGraph(f"{path}: {error.strerror or error}") from error
-    except Exception as error:  # protobuf and onnx raise classes of their own
-        raise UnusableGraph(f"{path} is not an ONNX model: {error}") from error
-    if not model.graph.node:
-        raise UnusableGraph(f"{path} is not an ONNX model: it has no graph")
-    return model
-
-
 def read_facts(model: onnx.ModelProto) -> GraphFacts:
     """What the graph says about itself. Raises UnusableGraph where nothing takes a picture, or nothing comes of it."""
     graph = model.graph
     constants = {t.name: t for t in graph.initializer}
     inputs = [i for i in graph.input if i.name not in constants]
-    taken = _picture_input(model, inputs)
+    taken = picture_input(model, inputs)
     others = tuple(i.name for i in inputs if i.name != taken.name)
     outputs = _outputs_of(graph, taken.name, others)
     patch = _patch_side(graph, constants)
     return GraphFacts(
         picture=taken, outputs=outputs, other_inputs=others,
         before_classes={o: v for o in outputs if (v := _before_classes(graph, constants, o))},
-        patch=patch, sides=_sides(graph, patch), normalises=_own_normalisation(graph, taken.name, constants),
-        names=_names(graph), external=any(t.data_location == TensorProto.EXTERNAL for t in graph.initializer),
+        patch=patch, sides=_sides(graph, patch), normalises=own_scaling(graph, taken.name, constants),
+        names=graph_names(graph), external=any(t.data_location == TensorProto.EXTERNAL for t in graph.initializer),
     )  # fmt: skip
 
 
@@ -115,36 +91,6 @@ def cut_graph(path: Path, facts: GraphFacts, outputs: tuple[str, ...]) -> bytes:
         why = str(error) or type(error).__name__
         raise UnusableGraph(f"the part of the graph for pictures cannot be cut out: {why}; export it alone") from error
     return content
-
-
-def _picture_input(model: onnx.ModelProto, inputs: list[Any]) -> PictureInput:
-    for value in inputs:
-        tensor = value.type.tensor_type
-        dims = [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in tensor.shape.dim]
-        if len(dims) != 4:
-            continue
-        layout = _layout(model.graph, value.name, dims)
-        channels, height, width = dims[1:] if layout == "NCHW" else (dims[3], dims[1], dims[2])
-        if channels not in (3, None):
-            continue
-        if tensor.elem_type not in _DTYPES:
-            kind = TensorProto.DataType.Name(tensor.elem_type)
-            raise UnusableGraph(
-                f"the input {value.name!r} takes {kind}; export the model with float32, float16 or uint8"
-            )
-        size = (height, width) if height and width else None
-        return PictureInput(value.name, layout, size, dims[0], _DTYPES[tensor.elem_type])
-    shown = "; ".join(f"{i.name}: {_shape_text(i)}" for i in inputs) or "none"
-    raise UnusableGraph(f"no input takes pictures, [n, 3, height, width] or [n, height, width, 3]; inputs: {shown}")
-
-
-def _layout(graph: Any, name: str, dims: list[int | None]) -> Literal["NCHW", "NHWC"]:
-    if dims[1] == 3 or dims[3] not in (3, None):
-        return "NCHW"
-    if dims[3] == 3:
-        return "NHWC"
-    turned = [n for n in graph.node if n.op_type == "Transpose" and name in n.input]
-    return "NHWC" if any(list(_attribute(n, "perm", [])) == [0, 3, 1, 2] for n in turned) else "NCHW"
 
 
 def _outputs_of(graph: Any, picture: str, others: tuple[str, ...]) -> tuple[str, ...]:
@@ -190,8 +136,8 @@ def _patch_side(graph: Any, constants: Mapping[str, Any]) -> int:
     if first is None:
         return 0
     weight = constants.get(first.input[1])
-    kernel = list(_attribute(first, "kernel_shape", weight.dims[2:] if weight is not None else []))
-    steps = list(_attribute(first, "strides", []))
+    kernel = list(attribute(first, "kernel_shape", weight.dims[2:] if weight is not None else []))
+    steps = list(attribute(first, "strides", []))
     return int(kernel[0]) if kernel and kernel == steps and kernel[0] >= 8 else 0
 
 
@@ -205,43 +151,3 @@ def _sides(graph: Any, patch: int) -> tuple[int, ...]:
     roots = [math.isqrt(n - extra) for n in lengths for extra in (0, 1) if n > _FEWEST_POSITIONS
              and math.isqrt(n - extra) ** 2 == n - extra]  # fmt: skip
     return tuple(dict.fromkeys(patch * root for root in roots))
-
-
-def _own_normalisation(graph: Any, picture: str, constants: Mapping[str, Any]) -> float | None:
-    """What to multiply pixels by for a graph that begins by scaling them; None for one that does not."""
-    largest, value = 0.0, picture
-    made = {n.output[0]: _attribute(n, "value", None) for n in graph.node if n.op_type == "Constant"}
-    while True:
-        users = [n for n in graph.node if value in n.input and n.op_type != "Shape"]
-        if len(users) != 1 or users[0].op_type not in _ARITHMETIC | _PLAIN:
-            break
-        if users[0].op_type in _ARITHMETIC:
-            other = next((i for i in users[0].input if i != value), "")
-            tensor = constants.get(other, made.get(other))
-            if tensor is None or tensor.data_location == TensorProto.EXTERNAL:
-                break
-            largest = max(largest, float(abs(numpy_helper.to_array(tensor)).max()))
-        value = users[0].output[0]
-    if not largest:
-        return None
-    return 1.0 if largest > _BYTE_RANGE else 1 / 255
-
-
-def _attribute(node: Any, name: str, missing: Any) -> Any:
-    found = next((a for a in node.attribute if a.name == name), None)
-    return missing if found is None else onnx.helper.get_attribute_value(found)
-
-
-def _names(graph: Any) -> str:
-    def each() -> Iterator[str]:
-        yield graph.name
-        yield from (t.name for t in graph.initializer)
-        yield from (n.name for n in graph.node)
-        yield from (o.name for o in graph.output)
-
-    return "\n".join(each()).lower()
-
-
-def _shape_text(value: Any) -> str:
-    tensor = value.type.tensor_type
-    return f"[{', '.join(d.dim_param or str(d.dim_value or '?') for d in tensor.shape.dim)}]"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.detector.scoring import Found
 from bench.detector.splitting import cropped, gains
 from bench.encoders.packs import Pack
+from service.detector.scoring import Found
 from service.encoder.alterations import Picture
 from service.encoder.retrieval import Vectors
 

@@ -30,7 +30,7 @@ from afterimage.v1 import record_service_pb2, record_service_pb2_grpc
 from tests.e2e.privacy.http_canary import HttpSender
 from tests.e2e.privacy.ximilar_canary import XimilarSender
 from tests.support.collector import Collector, running_collector
-from tests.support.data.detectors import write_bright
+from tests.support.data.detectors.graphs import write_bright
 from tests.support.data.files import all_bytes
 from tests.support.data.pictures import encode, noise
 from tests.support.servers.server import Server, start_server

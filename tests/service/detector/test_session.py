@@ -17,8 +17,8 @@ from service.detector.session import DetectorSession
 from service.detector.suppression import DetectedObject, ObjectLimits, objects_of
 from service.encoder.execution import Hardware
 from service.errors import Reason, ServiceError, SettingError
-from tests.support.data import detectors
-from tests.support.data.detectors import SIDE, write_bright, write_detector
+from tests.support.data.detectors import graphs as detectors
+from tests.support.data.detectors.graphs import SIDE, write_bright, write_detector
 
 # Three things, the last of which nearly covers the second; corners in pixels.
 CORNERS = np.array([[4, 8, 20, 40], [30, 10, 60, 50], [31, 10, 60, 51]], np.float32)

@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     )
     started = SYSTEM_CLOCK.elapsed_s()
     work = Work(
-        options.work, options.save_every, options.processes, Amounts(chunks=options.chunks, things=options.things),
+        options.work, options.save_every, options.processes, Amounts(options.chunks, options.things, options.grounds),
         lambda line: print(f"{SYSTEM_CLOCK.elapsed_s() - started:7.1f} s  {line}", flush=True),
     )  # fmt: skip
     try:
@@ -59,6 +59,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=Recipe.batch, help="scenes in a step")
     parser.add_argument("--chunks", type=int, default=Amounts.chunks, help="how many files of things to draw")
     parser.add_argument("--things", type=int, default=Amounts.things, help="in each file")
+    parser.add_argument("--grounds", type=int, default=Amounts.grounds, help="backgrounds in each file")
     parser.add_argument("--least-things", type=int, default=Recipe.least_things, help="drawn before the first step")
     parser.add_argument("--stop-after", type=int, default=0, help="stop after so many scenes; a later run goes on")
     parser.add_argument("--save-every", type=float, default=30, help="seconds between checkpoints")

@@ -5,7 +5,9 @@ A scene depends only on its number. A box encloses what is visible of a good.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import cv2
@@ -33,11 +35,13 @@ class Scene:
     - pixels: uint8 (side, side, 3) RGB.
     - boxes: float32 (k, 4), left, top, right, bottom as fractions of the picture, from the back to the front.
     - visible: bool (k, side, side), where each good is seen.
+    - things: int64 (k,), the number of the thing that each good is; goods with the same number are the same thing.
     """
 
     pixels: Pixels
     boxes: NDArray[np.float32]
     visible: NDArray[np.bool_]
+    things: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -73,14 +77,20 @@ def cut_out(rng: Rng) -> CutOut:
             return CutOut(layer, bounds, float(layer[..., 3].mean()))
 
 
-def compose_scene(rng: Rng, layout: Layout, picture: Picture) -> Scene:
-    """Draws a layout on a background, float32 (side, side, 3) of 0..1, which it changes."""
+def compose_scene(
+    rng: Rng, layout: Layout, picture: Picture, stock: Mapping[int, CutOut] = MappingProxyType({})
+) -> Scene:
+    """Draws a layout on a background, float32 (side, side, 3) of 0..1, which it changes.
+
+    stock: things by the numbers that the layout has for them; others are drawn at random.
+    """
     side = picture.shape[0]
     for left, top, right, bottom, *ink in layout.cards.tolist():
         if right > left:
             corners = [(int(x * side), int(y * side)) for x, y in ((left, top), (right, bottom))]
             cv2.rectangle(picture, corners[0], corners[1], ink, -1)
-    things: dict[int, CutOut] = {}
+    things = dict(stock)
+    drawn: list[int] = []
     covers: list[NDArray[np.float32]] = []
     expected: list[float] = []
     for good in layout.goods:
@@ -95,12 +105,14 @@ def compose_scene(rng: Rng, layout: Layout, picture: Picture) -> Scene:
         if good[9] > 0:
             picture *= 1 - good[9] * _shadow(rng, cover)
         picture += cover * (layer[..., :3] - picture)
+        drawn.append(int(good[8]))
         covers.append(cover[..., 0])
         expected.append(thing.fill * 4 * float(abs(affine.a * affine.d - affine.b * affine.c)) * side**2)
     visible = _visible(covers, side)
     counted = [n for n, mask in enumerate(visible) if counts(mask, expected[n])]
     boxes = np.array([box_of(visible[n]) for n in counted], np.float32).reshape(-1, 4)
-    return Scene(photographed(rng, picture, colour_change=0.0), boxes, visible[counted])
+    numbers = np.array([drawn[n] for n in counted], np.int64)
+    return Scene(photographed(rng, picture, colour_change=0.0), boxes, visible[counted], numbers)
 
 
 def counts(mask: NDArray[np.bool_], expected: float) -> bool:

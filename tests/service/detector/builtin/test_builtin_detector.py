@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.detector.scoring import Found, recall
 from service.detector.builtin import build
 from service.detector.builtin.network import NAMES, POINTS, SIDE, WEIGHTS, DetectorWeights, detector_model, points
 from service.detector.manifest import MANIFEST_NAME, read_detector
 from service.detector.registry import DetectorRegistry
+from service.detector.scoring import Found, recall
 from service.detector.suppression import ObjectLimits, objects_of
 from service.encoder.builtin.generator.scenes import Scene, draw_scene
 from service.encoder.execution import Hardware

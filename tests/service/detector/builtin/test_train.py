@@ -163,10 +163,12 @@ def test_the_graph_gives_what_pytorch_gives(tmp_path: Path) -> None:
         assert np.abs(scores - logits.sigmoid().numpy()).max() < allowed
 
 
+@pytest.mark.long
 def test_training_stops_goes_on_and_writes_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weights = tmp_path / "weights.npz"
     options = ["--work", str(tmp_path / "work"), "--weights", str(weights), "--batch", "1", "--chunks", "1",
-               "--things", "1", "--least-things", "1", "--processes", "1", "--save-every", "0"]  # fmt: skip
+               "--things", "1", "--grounds", "1", "--least-things", "1", "--processes", "1",
+               "--save-every", "0"]  # fmt: skip
     assert command.main([*options, "--scenes", "2", "--stop-after", "1"]) == 0
     assert not weights.exists()
     assert command.main([*options, "--scenes", "3"]) == 1

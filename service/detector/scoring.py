@@ -80,4 +80,5 @@ def overlaps(boxes: Array, others: Array) -> Array:
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     shared = (high - low).clip(0).prod(-1)
     union = (boxes[:, 2:] - boxes[:, :2]).prod(-1)[:, None] + (others[:, 2:] - others[:, :2]).prod(-1)[None] - shared
-    return shared / np.maximum(union, 1e-12)
+    found: Array = shared / np.maximum(union, 1e-12)
+    return found

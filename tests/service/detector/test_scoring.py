@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.detector.oracles import differs_from_border, whole_picture
-from bench.detector.scoring import Array, Found, average_precision, mean_average_precision, overlaps, recall
+from service.detector.scoring import Array, Found, average_precision, mean_average_precision, overlaps, recall
 
 Box = list[float]
 

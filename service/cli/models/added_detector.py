@@ -1,0 +1,88 @@
+"""What `afterimage detectors add` found out, as files and on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from service.cli.output import CommandError, Exit, end_failed, print_json, print_table
+
+if TYPE_CHECKING:
+    from service.cli.models.model_folder import ModelFolder
+    from service.detector.adding.comparison import Comparison
+    from service.detector.adding.proposal import Proposal
+    from service.detector.adding.trial import Trial
+
+_COLUMNS = {
+    "detector_id": "detector", "ap50": "AP50 %", "ap": "AP50:95 %", "recall": "found %", "precision": "right %",
+    "objects": "objects a picture", "agrees": "of the other's %", "ms": "ms a picture", "megabytes": "MB",
+}  # fmt: skip
+_OF_KNOWN_BOXES = frozenset({"ap50", "ap", "recall", "precision"})
+
+
+@dataclass(frozen=True)
+class AddedDetector:
+    """What came of `afterimage detectors add`. sizes_mb: of the models compared, by id. source: of the pictures, for
+    people. failures: a line for each picture that cannot be used."""
+
+    proposal: Proposal
+    trial: Trial
+    target: ModelFolder
+    comparison: Comparison | None = None
+    source: str = ""
+    sizes_mb: Mapping[str, float] = field(default_factory=dict)
+    failures: Sequence[Mapping[str, str]] = ()
+
+
+def write_added(found: AddedDetector) -> None:
+    """Writes the detector. Raises CommandError."""
+    try:
+        found.target.write_model(found.proposal.manifest.model)
+        found.target.write_manifest(found.proposal.manifest)
+    except OSError as error:
+        raise CommandError(f"{found.target.folder}: {error.strerror}", reason="FILE_UNWRITABLE") from None
+
+
+def show_added(found: AddedDetector, *, written: bool, as_json: bool) -> None:
+    """Prints what was found out, tried and measured."""
+    manifest, compared = found.proposal.manifest, found.comparison
+    rows = [{**asdict(r), "megabytes": found.sizes_mb[r.detector_id]} for r in (compared.rows if compared else ())]
+    if as_json:
+        print_json({
+            "detector_id": manifest.id, "folder": str(found.target.folder), "written": written,
+            "manifest": manifest.model_dump(mode="json", exclude_unset=True),
+            "guesses": [asdict(g) for g in found.proposal.guesses], "checks": [asdict(c) for c in found.trial.checks],
+            "comparison": rows, "source": found.source, "pictures": compared.pictures if compared else 0,
+            "boxes": compared.boxes if compared else 0, "failures": found.failures,
+        })  # fmt: skip
+        return
+    print_table(["", manifest.id, "because"], [[g.what, g.value, g.why] for g in found.proposal.guesses])
+    print()
+    print_table(["check", "state", "detail"], [[c.name, c.state, c.detail] for c in found.trial.checks])
+    if compared:
+        known = f"with {compared.boxes} known boxes" if compared.boxes else "without known boxes"
+        print(f"\n{compared.pictures} {found.source}, {known}:")
+        _print_rows(rows)
+        print_table(["file", "reason", "message"], [list(f.values()) for f in found.failures], empty="")
+    if written:
+        print(f"Saved to {found.target.folder}. Servers with `detector = {manifest.id}` use it after a restart.")
+    elif found.trial.passed:
+        print("Dry run: nothing was written.")
+
+
+def end_added(found: AddedDetector, *, as_json: bool) -> None:
+    """Ends the command with the exit code of what went wrong, if anything did."""
+    if not found.trial.passed:
+        said = "; ".join(c.name for c in found.trial.checks if c.state == "failed")
+        failure = CommandError(f"checks failed: {said}; nothing was written", reason="DETECTOR_UNUSABLE")
+        end_failed(failure, as_json=as_json)
+    if found.failures:
+        said = f"{len(found.failures)} pictures failed"
+        failure = CommandError(said, reason="PICTURES_FAILED", code=Exit.SOME_RECORDS_FAILED)
+        end_failed(failure, as_json=as_json)
+
+
+def _print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    shown = [name for name in _COLUMNS if name not in _OF_KNOWN_BOXES or any(r[name] is not None for r in rows)]
+    print_table([_COLUMNS[name] for name in shown], [["" if r[n] is None else r[n] for n in shown] for r in rows])
