@@ -291,7 +291,7 @@ bench-keyed-calls: $(STAMP) ## Measure what a saved search and an idempotency ke
 	@$(BIN)/python -m bench.keyed_calls
 
 .PHONY: bench-inversion
-bench-inversion: torch ## Measure what can be read out of vectors, signatures and maps; JSON and pictures (a quarter of an hour)
+bench-inversion: torch ## Measure what can be read out of vectors, signatures and maps; JSON and pictures (half an hour)
 	@$(BIN)/python -m bench.inversion
 
 .PHONY: bench-pushes

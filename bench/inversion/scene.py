@@ -27,7 +27,7 @@ class Sizes:
     - `photographs`: at most, of each pack of ../shared; 0: none.
     """
 
-    training: int = 1_500
+    training: int = 4_000
     known: int = 1_000
     collection: int = 300
     reconstructed: int = 120
