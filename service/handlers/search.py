@@ -15,7 +15,7 @@ from service.engine.pictures import Encoded
 from service.engine.query import distance_limit, encode_query, opened, weighed
 from service.errors import ServiceError
 from service.handlers.conversion.comparison import compared, to_searches
-from service.handlers.conversion.likeness import from_duplicates, from_encoded, to_ranked
+from service.handlers.conversion.likeness import from_duplicates, from_encoded, from_encoded_text, to_ranked
 from service.handlers.conversion.pairs import add_verdicts, from_tally
 from service.handlers.conversion.search import (
     is_composed,
@@ -25,6 +25,7 @@ from service.handlers.conversion.search import (
     record_ids_of,
     to_picture,
     to_terms,
+    to_text,
 )
 from service.handlers.conversion.values import check_count, invalid, within
 from service.handlers.judgements import JudgementHandlers
@@ -83,13 +84,17 @@ class SearchHandlers(JudgementHandlers):
             yield from_tally(count, group)
 
     async def Encode(self, request: pb.EncodeRequest, caller: Principal) -> pb.EncodeResponse:
-        """Returns the vectors of pictures; stores nothing."""
-        check_count("pictures", len(request.pictures), MAX_PICTURES)
+        """Returns the vectors of pictures and texts; stores nothing."""
+        count = len(request.pictures)
+        check_count("pictures", count + len(request.texts), MAX_PICTURES)
         caller.require(Scope.SEARCH)
         encoder = self._engine.encoders.manifest(request.encoder_id, caller.tenant_uid)
-        encoded = await gather_bounded((self._encode(p, encoder, caller) for p in request.pictures), _AT_ONCE)
+        asked = [self._encode(p, encoder, caller) for p in request.pictures]
+        asked += [self._encode_text(text, encoder, caller) for text in request.texts]
+        encoded = await gather_bounded(asked, _AT_ONCE)
         return pb.EncodeResponse(
-            pictures=[from_encoded(e) for e in encoded],
+            pictures=[from_encoded(e) for e in encoded[:count]],
+            texts=[from_encoded_text(e) for e in encoded[count:]],
             encoder_id=encoder.id,
             encoder_fingerprint=encoder.fingerprint,
             dimension=encoder.output.dimension,
@@ -157,6 +162,12 @@ class SearchHandlers(JudgementHandlers):
     async def _encode(self, picture: pb.PictureInput, encoder: Manifest, caller: Principal) -> Encoded | ServiceError:
         try:
             return await self._engine.encoded(caller, to_picture(picture), encoder)
+        except Exception as failure:
+            return as_service_error(failure)
+
+    async def _encode_text(self, text: str, encoder: Manifest, caller: Principal) -> Encoded | ServiceError:
+        try:
+            return await self._engine.encoded_text(caller, to_text(text, "texts"), encoder)
         except Exception as failure:
             return as_service_error(failure)
 

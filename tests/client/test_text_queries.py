@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from afterimage.client import AfterimageError, AsyncClient, Client, InvalidArgument, NewRecord, Term
+from afterimage.client import AfterimageError, AsyncClient, Client, InvalidArgument, NewRecord, Term, unpack_vector
 from service.encoder.builtin.features import prepared
 from service.encoder.builtin.generator.grounds import white
 from service.encoder.builtin.generator.objects import KINDS, LAYER_SIDE, Thing, draw
@@ -124,6 +124,25 @@ def test_a_text_beside_a_picture_moves_the_query(shop: Client) -> None:
     assert "mug" in hits(shop, picture)[0]
     assert hits(shop, [picture, Term(text="blue", weight=1.0), Term(text="red", weight=-1.0)])[0] >= {"blue", "mug"}
     assert "red" not in hits(shop, [Term(text="mug"), Term(text="red", weight=-0.7)])[0]
+
+
+def test_vectors_of_texts_are_those_that_searches_use(towers: Server, shop: Client) -> None:
+    one, two, none = shop.encode_texts(["mug", "green chair", " "], encoder_id="towers")
+    assert none.error is not None
+    assert none.error.reason == "ARGUMENT_INVALID"
+    by_vector = shop.search("c", Term(vector=unpack_vector(two.vector)), k=3)
+    assert [h.record_id for h in by_vector.hits] == [
+        h.record_id for h in shop.search("c", Term(text="green chair"), k=3).hits
+    ]
+    (refused,) = shop.encode_texts(["mug"], encoder_id="builtin")
+    assert refused.error is not None
+    assert refused.error.reason == "QUERY_UNSUPPORTED"
+    body = json.dumps({"model": "towers", "input": ["green chair", "mug"]}).encode()
+    headers = {"authorization": f"Bearer {towers.key('acme')}", "content-type": "application/json"}
+    request = urllib.request.Request(f"http://{towers.http}/v1/embeddings", body, headers)
+    data = json.loads(urllib.request.urlopen(request).read())["data"]
+    expected = [unpack_vector(v.vector) for v in (two, one)]
+    assert np.allclose([d["embedding"] for d in data], expected, atol=1e-6)
 
 
 def test_a_search_id_of_a_text_stands_for_it(shop: Client) -> None:

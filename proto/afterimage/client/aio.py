@@ -98,6 +98,7 @@ class AsyncClient:
     search = async_method(searches.search)
     compare = async_method(searches.compare)
     encode = async_method(searches.encode)
+    encode_texts = async_method(searches.encode_texts)
     detect_objects = async_method(searches.detect_objects)
     classify = async_method(searches.classify)
     rank = async_method(searches.rank)

@@ -14,6 +14,7 @@ from afterimage.client.values import (
     Boost,
     Comparison,
     EncodedPicture,
+    EncodedText,
     ImageSource,
     Label,
     Picture,
@@ -137,6 +138,12 @@ def encode(pictures: Sequence[Picture | ImageSource | str], *, encoder_id: str =
     """Returns the vectors of pictures. Stores nothing."""
     request = search_pb.EncodeRequest(encoder_id=encoder_id, pictures=[convert.picture_input(p) for p in pictures])
     return Call("SearchService", "Encode", request, lambda r: [convert.to_encoded(p) for p in r.pictures])
+
+
+def encode_texts(texts: Sequence[str], *, encoder_id: str = "") -> Call[list[EncodedText]]:
+    """Returns the vectors of texts, for encoders with a text tower (`Encoder.takes_text`). Stores nothing."""
+    request = search_pb.EncodeRequest(encoder_id=encoder_id, texts=checked_texts("texts", texts))
+    return Call("SearchService", "Encode", request, lambda r: [convert.to_encoded_text(t) for t in r.texts])
 
 
 def detect_objects(

@@ -98,6 +98,7 @@ class Client:
     search = sync_method(searches.search)
     compare = sync_method(searches.compare)
     encode = sync_method(searches.encode)
+    encode_texts = sync_method(searches.encode_texts)
     detect_objects = sync_method(searches.detect_objects)
     classify = sync_method(searches.classify)
     rank = sync_method(searches.rank)

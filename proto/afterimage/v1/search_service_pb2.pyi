@@ -1642,25 +1642,57 @@ class EncodeRequest(_message.Message):
 
     ENCODER_ID_FIELD_NUMBER: _builtins.int
     PICTURES_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
     encoder_id: _builtins.str
     """If empty, the server's default is used."""
     @_builtins.property
     def pictures(self) -> _containers.RepeatedCompositeFieldContainer[Global___PictureInput]:
-        """1 to 100."""
+        """With `texts` 1 to 100."""
+
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Words, each up to 1000 characters, for encoders with a text tower (Encoder.takes_text). Their vectors lie near those
+        of pictures that they describe. A colour has no vector of its own: it is compared with one block of others.
+        """
 
     def __init__(
         self,
         *,
         encoder_id: _builtins.str = ...,
         pictures: _abc.Iterable[Global___PictureInput] | None = ...,
+        texts: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["encoder_id", b"encoder_id", "pictures", b"pictures"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encoder_id", b"encoder_id", "pictures", b"pictures", "texts", b"texts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EncodeRequest: _TypeAlias = EncodeRequest  # noqa: Y015
+
+@_typing.final
+class EncodedText(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VECTOR_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    vector: _builtins.bytes
+    """Little-endian float32, L2-normalized; empty if `error` is set."""
+    @_builtins.property
+    def error(self) -> _types_pb2.RecordError: ...
+    def __init__(
+        self,
+        *,
+        vector: _builtins.bytes = ...,
+        error: _types_pb2.RecordError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "vector", b"vector"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EncodedText: _TypeAlias = EncodedText  # noqa: Y015
 
 @_typing.final
 class EncodedPicture(_message.Message):
@@ -1700,11 +1732,14 @@ class EncodeResponse(_message.Message):
     ENCODER_ID_FIELD_NUMBER: _builtins.int
     ENCODER_FINGERPRINT_FIELD_NUMBER: _builtins.int
     DIMENSION_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
     encoder_id: _builtins.str
     encoder_fingerprint: _builtins.str
     dimension: _builtins.int
     @_builtins.property
     def pictures(self) -> _containers.RepeatedCompositeFieldContainer[Global___EncodedPicture]: ...
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedCompositeFieldContainer[Global___EncodedText]: ...
     def __init__(
         self,
         *,
@@ -1712,10 +1747,11 @@ class EncodeResponse(_message.Message):
         encoder_id: _builtins.str = ...,
         encoder_fingerprint: _builtins.str = ...,
         dimension: _builtins.int = ...,
+        texts: _abc.Iterable[Global___EncodedText] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "pictures", b"pictures"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "encoder_fingerprint", b"encoder_fingerprint", "encoder_id", b"encoder_id", "pictures", b"pictures", "texts", b"texts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -13,6 +13,10 @@ from service.audit.chain import Details
 from service.calls.auditing.rule import AuditRule, change, forced, handed_out, named, short, two
 
 
+def _encoded(request: Any, response: Any) -> Details:
+    return {"vectors": len(response.pictures) + len(response.texts), "encoder": response.encoder_id}
+
+
 def _listed(request: Any, response: Any) -> Details | None:
     return {"collection": request.collection, "vectors": len(response.records)} if request.include_vectors else None
 
@@ -137,7 +141,7 @@ CLEAR_FEEDBACK = change(
 LIST_VECTORS = handed_out("vectors.return", _listed)
 SEARCH_VECTORS = handed_out("vectors.return", _searched)
 BATCH_SEARCH_VECTORS = handed_out("vectors.return", _searched_many)
-ENCODE_VECTORS = handed_out("vectors.return", lambda q, r: {"vectors": len(r.pictures), "encoder": r.encoder_id})
+ENCODE_VECTORS = handed_out("vectors.return", _encoded)
 GET_PICTURE_LINK = handed_out("picture.link", lambda q, _: {"collection": q.collection})
 GET_PICTURE_LINKS = handed_out("picture.link", _linked)
 SET_PICTURE_POLICY = change(

@@ -11,7 +11,7 @@ _FIELD = "query.text"
 def check_takes_text(encoder: Manifest) -> None:
     """Raises ServiceError (QUERY_UNSUPPORTED) for an encoder without a text tower."""
     if encoder.text is None:
-        message = f"the encoder {encoder.id!r} has no text tower, so it cannot search by text"
+        message = f"the encoder {encoder.id!r} has no text tower, so it takes no text"
         raise ServiceError(Reason.QUERY_UNSUPPORTED, message, field=_FIELD)
 
 

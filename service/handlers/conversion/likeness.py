@@ -35,6 +35,13 @@ def from_encoded(encoded: Encoded | ServiceError) -> pb.EncodedPicture:
     return pb.EncodedPicture(vector=from_vector(encoded.vector), notes=from_notes(encoded.notes))
 
 
+def from_encoded_text(encoded: Encoded | ServiceError) -> pb.EncodedText:
+    """Returns the message of one encoded text, or of the error of one that could not be encoded."""
+    if isinstance(encoded, ServiceError):
+        return pb.EncodedText(error=to_record_error(encoded))
+    return pb.EncodedText(vector=from_vector(encoded.vector))
+
+
 def to_ranked(index: int, query: Encoded, encoded: Encoded | ServiceError, score: ScoreSpec) -> pb.RankedPicture:
     """Returns the message of one picture compared with the query. index: its position in the request."""
     if isinstance(encoded, ServiceError):

@@ -220,15 +220,16 @@ def _to_term(message: pb.QueryTerm) -> QueryTerm:
     if kind == "color":
         return QueryTerm(weight, color=to_color(message.color))
     if kind == "text":
-        return QueryTerm(weight, text=_to_text(message.text))
+        return QueryTerm(weight, text=to_text(message.text, "query.text"))
     raise invalid("query", "a term needs an image, a url, a record_id, a vector, a search_id, a color or a text")
 
 
-def _to_text(text: str) -> str:
+def to_text(text: str, field: str) -> str:
+    """Returns a text to encode, without spaces around it. Raises ServiceError (ARGUMENT_INVALID)."""
     if not text.strip():
-        raise invalid("query.text", "text is empty")
+        raise invalid(field, "text is empty")
     if len(text) > MAX_TEXT:
-        raise invalid("query.text", f"text has {len(text)} characters; at most {MAX_TEXT} are allowed")
+        raise invalid(field, f"text has {len(text)} characters; at most {MAX_TEXT} are allowed")
     return text.strip()
 
 

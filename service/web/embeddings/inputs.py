@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from afterimage.v1.search_service_pb2 import EncodeRequest, PictureInput
@@ -25,11 +25,13 @@ class Wanted:
     - `base64`: as base64 of little-endian float32 instead of numbers.
     - `dimensions`: their required number; None: any.
     - `partial`: a picture that fails does not fail the request.
+    - `texts`: the places of the inputs that are texts; all others are pictures.
     """
 
     base64: bool = False
     dimensions: int | None = None
     partial: bool = False
+    texts: frozenset[int] = frozenset()
 
 
 def read_request(raw: bytes) -> tuple[EncodeRequest, Wanted]:
@@ -45,14 +47,22 @@ def read_request(raw: bytes) -> tuple[EncodeRequest, Wanted]:
     model = given.get("model") or ""
     if type(model) is not str:
         raise _invalid("model", "must be a string")
-    request = EncodeRequest(encoder_id=model)
-    for place, value in _inputs(given):
-        if len(request.pictures) == MOST_INPUTS:
+    request, wanted, texts = EncodeRequest(encoder_id=model), _wanted(given), set[int]()
+    pictures_only = given.get("modality") == "image"
+    for number, (place, value) in enumerate(_inputs(given)):
+        if number == MOST_INPUTS:
             raise _invalid("input", f"has more than {MOST_INPUTS} items")
-        _put(place, value, request.pictures.add())
-    if not request.pictures:
+        picture = _picture(place, value)
+        if picture is not None:
+            request.pictures.append(picture)
+        elif pictures_only:
+            raise _invalid(place, "must be a data URI or an https URL of a picture, since modality is image")
+        else:
+            request.texts.append(value if type(value) is str else value["text"])
+            texts.add(number)
+    if not (request.pictures or request.texts):
         raise _invalid("input", "is empty")
-    return request, _wanted(given)
+    return request, replace(wanted, texts=frozenset(texts))
 
 
 def _wanted(given: dict[str, Any]) -> Wanted:
@@ -64,8 +74,8 @@ def _wanted(given: dict[str, Any]) -> Wanted:
         raise _invalid("dimensions", "must be an integer")
     if type(partial) is not bool:
         raise _invalid("afterimage_partial", "must be true or false")
-    if given.get("modality") not in (None, "image"):
-        raise _invalid("modality", "must be image: text is not supported by this encoder")
+    if given.get("modality") not in (None, "image", "text"):
+        raise _invalid("modality", "must be image or text")
     return Wanted(kind == "base64", dimensions, partial)
 
 
@@ -91,11 +101,16 @@ def _of_messages(messages: Any) -> Iterator[tuple[str, Any]]:
             yield place, url.get("url") if type(url) is dict else part
 
 
-def _put(place: str, value: Any, picture: PictureInput) -> None:
+def _picture(place: str, value: Any) -> PictureInput | None:
+    """The picture of an input, or None if it is a text."""
     bare = type(value) is dict and value.keys() == {"image"}
     text = value["image"] if bare else value
+    if type(value) is dict and value.get("type") == "text" and type(value.get("text")) is str:
+        return None
     if type(text) is not str:
-        raise _invalid(place, "must be a picture: a data URI, an https URL, or an object with the field image")
+        what = "a picture (a data URI, an https URL, or an object with the field image) or a text"
+        raise _invalid(place, f"must be {what}")
+    picture = PictureInput()
     if text.startswith("data:"):
         head, _, content = text.partition(",")
         if not head.endswith(";base64"):
@@ -106,7 +121,8 @@ def _put(place: str, value: Any, picture: PictureInput) -> None:
     elif bare:
         picture.image = _decoded(place, text)
     else:
-        raise _invalid(place, "text is not supported by this encoder; send a data URI or an https URL of a picture")
+        return None
+    return picture
 
 
 def _decoded(place: str, text: str) -> bytes:

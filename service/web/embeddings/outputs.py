@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from afterimage.v1.search_service_pb2 import EncodedPicture, EncodeResponse
+from afterimage.v1.search_service_pb2 import EncodedPicture, EncodedText, EncodeResponse
 from afterimage.v1.server_info_service_pb2 import Encoder, GetServerInfoResponse
 from afterimage.v1.types_pb2 import RecordError
 from service.errors import Reason, ServiceError
@@ -22,14 +22,18 @@ _TYPES = {
 
 
 def write_embeddings(response: EncodeResponse, wanted: Wanted) -> bytes:
-    """Returns the vectors in the order of the pictures.
+    """Returns the vectors in the order of the inputs.
 
-    Raises ServiceError if a picture failed and the request is not partial, or if the dimension is not the wanted one.
+    Raises ServiceError if an input failed and the request is not partial, or if the dimension is not the wanted one.
     """
     if wanted.dimensions not in (None, response.dimension):
         message = f"dimensions: the vectors of {response.encoder_id} have {response.dimension}"
         raise ServiceError(Reason.ARGUMENT_INVALID, message, field="dimensions")
-    data = [_item(index, picture, wanted) for index, picture in enumerate(response.pictures)]
+    pictures, texts = iter(response.pictures), iter(response.texts)
+    count = len(response.pictures) + len(response.texts)
+    data = [
+        _item(n, next(texts), wanted) if n in wanted.texts else _item(n, next(pictures), wanted) for n in range(count)
+    ]
     found = {
         "object": "list", "model": response.encoder_id, "data": data,
         "usage": {"prompt_tokens": 0, "total_tokens": 0},
@@ -64,17 +68,17 @@ def _model(encoder: Encoder) -> dict[str, Any]:
     return {"id": encoder.id, "object": "model", "created": 0, "owned_by": "afterimage"}
 
 
-def _item(index: int, picture: EncodedPicture, wanted: Wanted) -> dict[str, Any]:
+def _item(index: int, encoded: EncodedPicture | EncodedText, wanted: Wanted) -> dict[str, Any]:
     item: dict[str, Any] = {"object": "embedding", "index": index, "embedding": None}
-    if picture.HasField("error"):
-        error = _as_error(index, picture.error)
+    if encoded.HasField("error"):
+        error = _as_error(index, encoded.error)
         if not wanted.partial:
             raise error
         item["error"] = {"message": error.message, "code": error.reason.name}
     elif wanted.base64:
-        item["embedding"] = binascii.b2a_base64(picture.vector, newline=False).decode("ascii")
+        item["embedding"] = binascii.b2a_base64(encoded.vector, newline=False).decode("ascii")
     else:
-        item["embedding"] = np.frombuffer(picture.vector, "<f4")
+        item["embedding"] = np.frombuffer(encoded.vector, "<f4")
     return item
 
 

@@ -65,8 +65,10 @@ def test_bad_pictures_texts_and_keys_have_their_stated_errors(server: Server, ve
         vendor.embeddings.create(model="", input=[uri(good), uri(cut)])
     assert (caught.value.param, caught.value.code) == ("input[1]", "IMAGE_DAMAGED")
     assert caught.value.type == "invalid_request_error"
-    with pytest.raises(openai.BadRequestError, match="text is not supported by this encoder"):
-        vendor.embeddings.create(model="", input="a red shoe")
+    with pytest.raises(openai.BadRequestError, match="has no text tower") as text:
+        vendor.embeddings.create(model="", input=[uri(good), "a red shoe"])
+    assert (text.value.param, text.value.code) == ("input[1]", "QUERY_UNSUPPORTED")
+    assert "red shoe" not in text.value.message
     with pytest.raises(openai.NotFoundError) as unknown:
         vendor.embeddings.create(model="text-embedding-3-small", input=uri(good))
     assert (unknown.value.code, unknown.value.param) == ("MODEL_NOT_FOUND", "model")

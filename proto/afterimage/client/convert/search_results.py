@@ -12,6 +12,7 @@ from afterimage.client.values import (
     Comparison,
     DuplicateGroup,
     EncodedPicture,
+    EncodedText,
     Facet,
     Hit,
     HitGroup,
@@ -69,6 +70,12 @@ def to_encoded(message: search_pb.EncodedPicture) -> EncodedPicture:
     """Returns a vector or an error."""
     error = to_failure(message.error) if message.HasField("error") else None
     return EncodedPicture(message.vector, error, to_notes(message.notes))
+
+
+def to_encoded_text(message: search_pb.EncodedText) -> EncodedText:
+    """Returns a vector or an error."""
+    error = to_failure(message.error) if message.HasField("error") else None
+    return EncodedText(message.vector, error)
 
 
 def to_picture_objects(message: search_pb.PictureObjects) -> PictureObjects:

@@ -213,6 +213,14 @@ class EncodedPicture:
 
 
 @dataclass(frozen=True)
+class EncodedText:
+    """A vector or an error."""
+
+    vector: bytes = field(repr=False)
+    error: RecordFailure | None
+
+
+@dataclass(frozen=True)
 class PictureObjects:
     """The objects of a picture, the best score first, or its error."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from afterimage.v1.search_service_pb2 import EncodedPicture, EncodeResponse
+from afterimage.v1.search_service_pb2 import EncodedPicture, EncodedText, EncodeResponse
 from afterimage.v1.server_info_service_pb2 import Encoder, GetServerInfoResponse
 from afterimage.v1.types_pb2 import RecordError
 from service.errors import Reason, ServiceError
@@ -50,15 +50,15 @@ def test_urls_and_the_order_are_kept() -> None:
 @pytest.mark.parametrize(
     ("given", "field"),
     [
-        ({"input": "a red shoe"}, "input"), ({"input": [URI, "a red shoe"]}, "input[1]"),
-        ({"input": [1, 2]}, "input[0]"),
+        ({"input": "a red shoe", "modality": "image"}, "input"),
+        ({"input": [URI, "a red shoe"], "modality": "image"}, "input[1]"), ({"input": [1, 2]}, "input[0]"),
         ({"input": []}, "input"), ({}, "input"), ({"input": [None]}, "input[0]"),
         ({"input": [{"text": "x"}]}, "input[0]"),
         ({"input": "data:image/png,raw"}, "input"), ({"input": "data:image/png;base64,?"}, "input"),
         ({"input": [URL] * (MOST_INPUTS + 1)}, "input"), ({"input": URI, "encoding_format": "int8"}, "encoding_format"),
-        ({"input": URI, "dimensions": "3"}, "dimensions"), ({"input": URI, "modality": "text"}, "modality"),
+        ({"input": URI, "dimensions": "3"}, "dimensions"), ({"input": URI, "modality": "audio"}, "modality"),
         ({"input": URI, "model": 7}, "model"), ({"input": URI, "afterimage_partial": 1}, "afterimage_partial"),
-        ({"messages": [{"role": "user", "content": "a red shoe"}]}, "messages[0].content[0]"),
+        ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0]"),
         ({"messages": "x"}, "messages[0].content[0]"),
     ],
 )  # fmt: skip
@@ -67,6 +67,22 @@ def test_anything_else_is_refused_by_its_place(given: dict[str, Any], field: str
         read(**given)
     assert (caught.value.reason, caught.value.field) == (Reason.ARGUMENT_INVALID, field)
     assert "red shoe" not in caught.value.message
+
+
+def test_texts_are_read_beside_pictures_and_keep_their_places() -> None:
+    request, wanted = read(input=["a red shoe", URI, "mug"], modality="text")
+    assert (list(request.texts), len(request.pictures)) == (["a red shoe", "mug"], 1)
+    assert wanted.texts == {0, 2}
+    messages = [{"content": [{"type": "text", "text": "mug"}]}, {"content": "shoe"}]
+    assert list(read(messages=messages)[0].texts) == ["mug", "shoe"]
+    first, second = (np.array([n, 0.5], "<f4").tobytes() for n in (1, 2))
+    vector = np.array([7, 0.5], "<f4").tobytes()
+    answer = EncodeResponse(
+        pictures=[EncodedPicture(vector=vector)], texts=[EncodedText(vector=first), EncodedText(vector=second)],
+        dimension=2,
+    )  # fmt: skip
+    data = json.loads(write_embeddings(answer, wanted))["data"]
+    assert [d["embedding"][0] for d in data] == [1, 7, 2]
 
 
 def test_unknown_fields_and_other_json_are_refused() -> None:
