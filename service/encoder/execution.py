@@ -2,22 +2,26 @@
 
 Measured when the model is loaded, in a fraction of a second. For small models one single-threaded run per core does
 half as much again as one run over all cores; for large ones, and on other machines, it may be the other way round.
+What is compared runs in turn, round by round, so that other work of a busy machine slows all of it alike.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 from service.encoder.contract import Encoder
 from service.runtime.clock import Stopwatch
 
 _LOG = logging.getLogger(__name__)
 _LARGEST_BATCH = 16
-_WORTH = 1.05  # a larger batch must do so much better, since each picture in it waits longer
-_ROUNDS = 3
+_WORTH = 1.05  # more threads or a larger batch must do so much better, since each picture waits for more
+_THREAD_ROUNDS, _BATCH_ROUNDS = 5, 3  # threads matter more, and are compared once
 
 
 @dataclass(frozen=True)
@@ -50,17 +54,77 @@ class LoadedEncoder:
     execution: Execution
 
 
+@dataclass(frozen=True)
+class _Way:
+    """A way to run a model."""
+
+    encoder: Encoder
+    threads: int
+    runs: int
+    batch: int
+
+    @cached_property
+    def _inputs(self) -> list[Any]:
+        """The inputs of one run. Computed with a first run of each thread, which is slower than those after it."""
+        inputs = self.encoder.trial(self.batch)
+        _timed(self.encoder, [inputs] * self.runs, self.runs)
+        return inputs
+
+    def pictures_per_second(self) -> float:
+        """Measured with two runs of each thread."""
+        return _timed(self.encoder, [self._inputs] * (2 * self.runs), self.runs)
+
+
 def load_encoder(load: Callable[[int], Encoder], hardware: Hardware) -> LoadedEncoder:
     """Loads a model with the number of threads that does most; `load` takes that number. Raises what `load` raises."""
-    counts = (
-        [min(hardware.threads, hardware.cores)]
-        if hardware.threads
-        else thread_counts(hardware.cores, hardware.provider)
-    )
-    tried = [_best(load(threads), threads, hardware) for threads in counts]
-    found = max(tried, key=lambda t: t.execution.pictures_per_second)
+    ways = [_way(load(threads), threads, hardware) for threads in _wanted_threads(hardware)]
+    way = _fastest(ways) if hardware.batch else _larger_batches(_fastest(ways))
+    speed = 0.0 if hardware.batch and hardware.threads else way.pictures_per_second()
+    found = LoadedEncoder(way.encoder, Execution(way.threads, way.runs, way.batch, speed))
     _LOG.info("encoder %s: execution %s", found.encoder.manifest.id, found.execution)
     return found
+
+
+def speed_ratios(measures: Sequence[Callable[[], float]], rounds: int) -> list[float]:
+    """How many times as fast each is as the first: medians over rounds in each of which all are measured, in an order
+    that turns round. measures: return speeds, above 0."""
+    ratios: list[list[float]] = [[] for _ in measures]
+    for number in range(rounds):
+        order = range(len(measures)) if number % 2 == 0 else reversed(range(len(measures)))
+        speeds = {place: measures[place]() for place in order}
+        for place, speed in speeds.items():
+            ratios[place].append(speed / speeds[0])
+    return [statistics.median(some) for some in ratios]
+
+
+def _wanted_threads(hardware: Hardware) -> list[int]:
+    if hardware.threads:
+        return [min(hardware.threads, hardware.cores)]
+    return thread_counts(hardware.cores, hardware.provider)
+
+
+def _way(encoder: Encoder, threads: int, hardware: Hardware) -> _Way:
+    return _Way(encoder, threads, runs_at_a_time(hardware.cores, threads, hardware.provider), hardware.batch or 1)
+
+
+def _fastest(ways: Sequence[_Way]) -> _Way:
+    """The way with the fewest threads, which comes first, unless another one is clearly faster."""
+    if len(ways) == 1:
+        return ways[0]
+    ratios = speed_ratios([way.pictures_per_second for way in ways], _THREAD_ROUNDS)
+    best = max(range(len(ways)), key=ratios.__getitem__)
+    return ways[best] if ratios[best] >= _WORTH else ways[0]
+
+
+def _larger_batches(way: _Way) -> _Way:
+    """The same with the smallest batch after which a larger one is hardly faster."""
+    while way.batch < _LARGEST_BATCH:
+        larger = replace(way, batch=2 * way.batch)
+        measures = [way.pictures_per_second, larger.pictures_per_second]
+        if speed_ratios(measures, _BATCH_ROUNDS)[1] < _WORTH:
+            break
+        way = larger
+    return way
 
 
 def thread_counts(cores: int, provider: str) -> list[int]:
@@ -73,29 +137,16 @@ def runs_at_a_time(cores: int, threads: int, provider: str) -> int:
     return max(1, cores // threads) if provider == "cpu" else 1
 
 
-def pictures_per_second(encoder: Encoder, batch: int, runs: int, rounds: int = _ROUNDS) -> float:
+def pictures_per_second(encoder: Encoder, batch: int, runs: int, rounds: int) -> float:
     """The best of a few rounds, in each of which every one of `runs` threads runs twice."""
-    inputs, modality = encoder.trial(batch), min(encoder.modalities)
+    way = _Way(encoder, 0, runs, batch)
+    return max(way.pictures_per_second() for _ in range(rounds))
+
+
+def _timed(encoder: Encoder, batches: Sequence[list[Any]], runs: int) -> float:
+    """Pictures per second."""
+    modality = min(encoder.modalities)
     with ThreadPoolExecutor(runs) as pool:
-        list(pool.map(encoder.encode, [inputs] * runs, [modality] * runs))
-        return max(_timed(pool, encoder, [inputs] * (2 * runs)) for _ in range(rounds))
-
-
-def _timed(pool: ThreadPoolExecutor, encoder: Encoder, batches: list) -> float:  # type: ignore[type-arg]
-    watch, modality = Stopwatch(), min(encoder.modalities)
-    list(pool.map(encoder.encode, batches, [modality] * len(batches)))
-    return sum(len(b) for b in batches) / watch.seconds()
-
-
-def _best(encoder: Encoder, threads: int, hardware: Hardware) -> LoadedEncoder:
-    runs = runs_at_a_time(hardware.cores, threads, hardware.provider)
-    if hardware.batch and hardware.threads:
-        return LoadedEncoder(encoder, Execution(threads, runs, hardware.batch))
-    sizes = [hardware.batch] if hardware.batch else [2**n for n in range(_LARGEST_BATCH.bit_length())]
-    best = Execution(threads, runs, sizes[0], pictures_per_second(encoder, sizes[0], runs))
-    for size in sizes[1:]:
-        speed = pictures_per_second(encoder, size, runs)
-        if speed < best.pictures_per_second * _WORTH:
-            break
-        best = Execution(threads, runs, size, speed)
-    return LoadedEncoder(encoder, best)
+        watch = Stopwatch()
+        list(pool.map(encoder.encode, batches, [modality] * len(batches)))
+        return sum(len(b) for b in batches) / watch.seconds()

@@ -1,10 +1,16 @@
 import json
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from service.encoder.contract import Encoder
-from service.encoder.execution import Execution, Hardware, load_encoder, thread_counts
+from service.encoder import execution
+from service.encoder.contract import Embedding, Encoder, Modality
+from service.encoder.execution import Execution, Hardware, load_encoder, speed_ratios, thread_counts
 from service.encoder.preprocess import to_tensor
 from service.encoder.registry import EncoderRegistry
 from service.encoder.session import check_provider, check_started
@@ -34,6 +40,73 @@ def test_what_is_not_fixed_is_measured_and_the_best_of_it_is_used() -> None:
     assert asked == thread_counts(2, "cpu") == [1, 2]
     assert found.pictures_per_second > 0
     assert found.threads * found.runs == 2
+
+
+SLOWDOWNS = st.lists(st.floats(0.01, 100), min_size=5, max_size=5)
+
+
+@given(speeds=st.lists(st.floats(0.1, 1000), min_size=1, max_size=4), slowdowns=SLOWDOWNS)
+def test_what_slows_the_machine_for_whole_rounds_changes_no_ratio(speeds: list[float], slowdowns: list[float]) -> None:
+    def measure(place: int) -> Iterator[float]:
+        yield from (speeds[place] * slowdown for slowdown in slowdowns)
+
+    measured = [measure(place) for place in range(len(speeds))]
+    found = speed_ratios([some.__next__ for some in measured], rounds=5)
+    assert found == pytest.approx([speed / speeds[0] for speed in speeds])
+
+
+@given(place=st.integers(0, 1), first=st.integers(0, 4), slowdown=st.floats(0.01, 0.5))
+def test_two_disturbed_rounds_of_five_do_not_decide(place: int, first: int, slowdown: float) -> None:
+    rounds = [[1.0] * 5, [0.9] * 5]
+    for number in (first, (first + 1) % 5):
+        rounds[place][number] *= slowdown
+    measured = [iter(some) for some in rounds]
+    assert speed_ratios([some.__next__ for some in measured], rounds=5)[1] == pytest.approx(0.9)
+
+
+class Counting:
+    """An encoder that counts the seconds that its runs would take. It is faster on two threads, but not twice as fast.
+    base_s, picture_s: of a run, and of each picture in it, on one thread."""
+
+    modalities = frozenset({Modality.IMAGE})
+    taken_s = 0.0  # of all such encoders, divided by the runs that go on at a time
+
+    def __init__(self, threads: int, base_s: float, picture_s: float) -> None:
+        self.manifest = EncoderRegistry(None, "builtin", ONE_CORE).manifest("")
+        self._runs, self._faster = 2 // threads, 1.5 if threads == 2 else 1.0
+        self._base_s, self._picture_s = base_s, picture_s
+        self._lock = threading.Lock()
+
+    def encode(self, inputs: Sequence[Any], modality: Modality) -> list[Embedding]:
+        with self._lock:
+            Counting.taken_s += (self._base_s + self._picture_s * len(inputs)) / self._faster / self._runs
+        return []
+
+    def trial(self, count: int) -> list[Any]:
+        return [None] * count
+
+
+class CountedWatch:
+    """A stopwatch of those seconds."""
+
+    def __init__(self) -> None:
+        self._started = Counting.taken_s
+
+    def seconds(self) -> float:
+        return Counting.taken_s - self._started
+
+
+@pytest.mark.parametrize(
+    ("base_s", "picture_s", "batch"),
+    [(0.0, 0.02, 1), (0.02, 0.03, 8), (0.01, 0.001, 16)],
+    ids=["pictures alone take time", "both take time", "each run takes time"],
+)
+def test_threads_and_batches_are_those_that_do_most(
+    base_s: float, picture_s: float, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "Stopwatch", CountedWatch)
+    found = load_encoder(lambda threads: Counting(threads, base_s, picture_s), Hardware(2)).execution
+    assert (found.threads, found.runs, found.batch) == (1, 2, batch)
 
 
 def test_a_provider_that_is_not_there_stops_the_start_and_names_the_package() -> None:
