@@ -64,7 +64,7 @@ FAMILIES: Mapping[str, Family] = {
         file_marks=("resnet", "efficientnet", "convnext", "regnet", "timm"),
     ),
     "mobilenet": Family(
-        _HALF, "stretch", graph_marks=(("mobilenetv2/",), ("mobilenet_v2", "conv_stem")), file_marks=("mobilenet",)
+        _HALF, "stretch", graph_marks=(("mobilenetv2.",), ("conv_stem.first_conv",)), file_marks=("mobilenet",)
     ),
 }  # fmt: skip
 FALLBACK = "imagenet"
@@ -84,7 +84,11 @@ class Recognised:
 
 
 def recognise(graph_names: str, file_name: str) -> Recognised:
-    """The family of a model. `graph_names`: all names of weights, nodes and outputs, in lower case."""
+    """The family of a model. `graph_names`: all names of weights, nodes and outputs, in lower case.
+
+    Where an export folds weights, the names of layers are left in those of nodes, as in `/features/features.0/Conv`.
+    """
+    graph_names = graph_names.replace("/", ".")
     for name, family in FAMILIES.items():
         if any(mark in file_name.lower() for mark in family.file_marks if name not in ("imagenet", "mobilenet")):
             return Recognised(name, "the name of the file")

@@ -19,6 +19,7 @@ FORMS = 8
 _FIRST = 1 << 20  # apart from the products of `drawn.npz`
 _BATCH = 8
 _SAME, _SAME_HALF = 1e-5, 1e-3  # cosine distance of vectors that count as equal, by the precision of the model
+_LEAST_LENGTH = 0.5  # of a vector of length 1, or 0 where the model gives nothing
 _COLLAPSED, _NARROW = 1e-6, 1e-2  # median cosine distance of different things
 Vectors = NDArray[np.float32]
 Progress = Callable[[Sequence[DrawnProduct]], Iterable[DrawnProduct]]
@@ -66,6 +67,8 @@ def try_encoder(encoder: Encoder, progress: Progress) -> Trial:
         made = [picture_vectors(encoder, list(pair)) for pair, _ in zip(pairs, progress(products), strict=True)]
     except Exception as error:  # whatever an encoder raises
         return Trial((TrialCheck("runs", State.FAILED, str(error).strip().partition("\n")[0]),), None)
+    if min(float(np.linalg.norm(vectors, axis=1).min()) for vectors in made) < _LEAST_LENGTH:
+        return Trial((TrialCheck("runs", State.FAILED, "the vector of a drawn picture is all zero"),), None)
     catalogue, photographs = (np.stack([vectors[side] for vectors in made]) for side in (0, 1))
     tensors = [pair[0] for pair in pairs[:_BATCH]]
     checks = (

@@ -13,7 +13,7 @@ from service.encoder.contract import Embedding, Encoder, Modality
 from service.encoder.execution import Execution, Hardware, load_encoder, speed_ratios, thread_counts
 from service.encoder.preprocess import to_tensor
 from service.encoder.registry import EncoderRegistry
-from service.encoder.session import check_provider, check_started
+from service.encoder.session import check_provider, check_started, provider_options
 from service.encoder.variants import Variant, build_variant, measure_variants
 from service.errors import SettingError
 from service.intake.decode import decode
@@ -113,6 +113,12 @@ def test_a_provider_that_is_not_there_stops_the_start_and_names_the_package() ->
     check_provider("cpu")
     with pytest.raises(SettingError, match=r"model_provider: cuda needs onnxruntime-gpu .* available providers: cpu"):
         EncoderRegistry(None, "builtin", Hardware(1, "cuda"))
+
+
+def test_providers_are_told_not_to_round_and_how_many_threads_to_use() -> None:
+    assert provider_options("cpu", 2) == {}
+    assert provider_options("cuda", 2) == {"use_tf32": "0"}
+    assert provider_options("openvino", 2)["num_of_threads"] == "2"
 
 
 def test_a_session_that_runs_without_its_provider_is_no_session_with_it() -> None:

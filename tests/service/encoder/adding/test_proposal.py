@@ -254,6 +254,13 @@ def test_ids_follow_from_the_file_or_from_its_folder(tmp_path: Path) -> None:
             encoder_id_of(tmp_path / name)
 
 
+def test_layers_of_folded_exports_tell_the_family_before_the_name_of_the_file() -> None:
+    torchvision = "onnx::conv_538\n/features/features.0/features.0.0/conv\nlogits"
+    assert recognise(torchvision, "mobilenet_v2").name == "imagenet"
+    assert recognise("onnx::conv_1734\n/model/conv_stem/first_conv/convolution/conv", "shoes").name == "mobilenet"
+    assert recognise("/layer1/layer1.0/conv1/conv", "shoes").by.startswith("names in the graph")
+
+
 def test_every_family_is_recognised_by_the_name_of_a_file_that_carries_it() -> None:
     for name in FAMILIES:
         if name != "imagenet":

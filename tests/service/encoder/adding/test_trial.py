@@ -44,6 +44,8 @@ class Spoilt:
             found = found - 0.5 * found.mean(0)
         if self._fault == "constant":
             found = found * 0 + 1
+        if self._fault == "empty":
+            return [Embedding(v, n) for n, v in enumerate(np.zeros_like(found, np.float32))]
         return [Embedding(v / np.linalg.norm(v), n) for n, v in enumerate(found.astype(np.float32))]
 
 
@@ -63,6 +65,7 @@ def test_the_built_in_encoder_passes_every_check_and_gets_a_curve_for_scores(bui
     ("fault", "check", "state", "said"),
     [
         ("raises", "runs", State.FAILED, "not finite"),
+        ("empty", "runs", State.FAILED, "all zero"),
         ("dropout", "repeats", State.FAILED, "evaluation mode"),
         ("batch", "batches", State.FAILED, "encoded beside it"),
         ("constant", "differs", State.FAILED, "all pictures look alike"),
