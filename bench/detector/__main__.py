@@ -45,8 +45,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=SCENES, help="how many drawn scenes")
     parser.add_argument("--limit", type=int, default=0, help="take so many photographs only")
+    parser.add_argument("--speed-alone", action="store_true", help="measure the speed, print it, and write nothing")
     options = parser.parse_args()
     cv2.setNumThreads(1)
+    if options.speed_alone:
+        print(milliseconds())
+        return
     scenes = [draw_scene(FIRST_SCENE + n) for n in range(options.scenes)]
     least = read_detector(FOLDER).min_score
     every, usual = detector(0.01, MOST_FOUND), detector(least, MOST_FOUND)

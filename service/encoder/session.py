@@ -51,7 +51,9 @@ def load_model(model: str | bytes, threads: int, provider: str = "cpu") -> onnxr
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     wanted = (_PROVIDERS[provider][0], provider_options(provider, threads))
-    providers = [wanted, *(["CPUExecutionProvider"] if provider != "cpu" else [])]
+    providers: list[str | tuple[str, dict[str, str]]] = [wanted]
+    if provider != "cpu":
+        providers.append("CPUExecutionProvider")
     session = onnxruntime.InferenceSession(model, options, providers=providers)
     check_started(session.get_providers(), provider)
     return session
