@@ -158,13 +158,13 @@ class KeyRing(StoredKeys):
         if not bound:
             message = "no name of the certificate is bound to a tenant, and no API key was sent"
             raise ServiceError(Reason.KEY_MISSING, message)
-        if len(bound) > 1:
+        living = [key_id for key_id in bound if key_id in loaded.keys]
+        if not living:  # the names of tenants that earlier versions deleted are still there
+            raise ServiceError(Reason.KEY_INVALID, "the tenant of the certificate was deleted")
+        if len(living) > 1:
             message = "names of the certificate are bound to several keys; send an API key instead"
             raise ServiceError(Reason.KEY_INVALID, message)
-        entry = loaded.keys.get(bound[0])
-        if entry is None:
-            raise ServiceError(Reason.KEY_INVALID, "the tenant of the certificate was deleted")
-        return self._alive(bound[0], entry)
+        return self._alive(living[0], loaded.keys[living[0]])
 
     def _alive(self, key_id: str, entry: _LoadedKey) -> Principal:
         now = now_ms()

@@ -187,6 +187,8 @@ class TenantRegistry:
         """
         tenant = self.tenant(name)
         with self._database.transaction():
+            keys = "SELECT key_id FROM api_keys WHERE tenant_uid = ?"
+            self._database.change(f"DELETE FROM identities WHERE key_id IN ({keys})", (tenant.uid,))  # noqa: S608
             for table in ("api_keys", "access_requests"):
                 self._database.change(f"DELETE FROM {table} WHERE tenant_uid = ?", (tenant.uid,))  # noqa: S608
             self._database.change(

@@ -221,6 +221,19 @@ def test_names_of_a_certificate_stand_for_one_key(keys: KeyRing, uid: str, clock
         keys.create(uid, NewKey(frozenset()))
 
 
+def test_names_of_a_deleted_tenant_do_not_count_beside_those_of_another(registry: TenantRegistry, uid: str) -> None:
+    keys, gone = registry.api_keys, registry.create_tenant("gone").uid
+    keys.bind(gone, "theirs", NewKey(SEARCH))
+    ours = keys.bind(uid, "ours", NewKey(SEARCH))
+    assert refusal(keys, None, ("ours", "theirs")) is Reason.KEY_INVALID
+    registry.delete_tenant("gone")
+    assert keys.authenticate(None, ("ours", "theirs")).key_id == ours
+    assert registry._database.rows("SELECT identity FROM identities") == [("ours",)]
+    registry._database.change("INSERT INTO identities VALUES ('left', 'no key')")  # as earlier versions left it
+    assert keys.authenticate(None, ("left", "ours")).key_id == ours
+    assert refusal(keys, None, ("left", "none")) is Reason.KEY_INVALID
+
+
 def test_keys_are_read_before_the_first_call_and_only_after_changes(keys: KeyRing, uid: str) -> None:
     fresh = KeyRing(keys._database, keys._pepper)
     assert fresh.stale()

@@ -251,7 +251,7 @@ def test_a_name_is_bound_once_until_its_key_is_revoked(registry: TenantRegistry,
     registry.api_keys.bind(other, "name", SEARCH)
     assert registry.api_keys.authenticate(None, ["name"]).tenant_uid == other
     registry.delete_tenant("other")
-    assert refused(registry, "name") is Reason.KEY_INVALID
+    assert refused(registry, "name") is Reason.KEY_MISSING
 
 
 @pytest.mark.parametrize("name", ["", " name", "name ", "a\nb", "a\x00b"])
