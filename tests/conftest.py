@@ -9,6 +9,12 @@ import os
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
+# Collecting makes a million objects that live as long as the process; to look through them again and again costs more
+# than half of the time that collecting takes.
+import gc
+
+gc.disable()
+
 import itertools
 from collections.abc import Callable, Iterator
 
@@ -17,6 +23,7 @@ from hypothesis import settings
 
 from afterimage.client import Client
 from service.intake.decode import prepare_opencv
+from tests.support.fixture_groups import group_of
 from tests.support.fixtures import _no_settings, collection, registry, uid  # noqa: F401 - fixtures
 from tests.support.needs import skipped_lines
 from tests.support.numpy_selection import install_where_chosen
@@ -31,9 +38,21 @@ settings.register_profile("afterimage", deadline=None)
 settings.load_profile("afterimage")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts another vector index into the service, where `make test-numpy-index` asks for it."""
+    """Puts another vector index into the service, where `make test-numpy-index` asks for it. Tests with a fixture of
+    their module or folder run in one process, so that it is made once."""
     install_where_chosen(items)
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None and (group := group_of(item)):
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(tryfirst=True)  # before the loops of pytest and of pytest-xdist
+def pytest_runtestloop() -> None:
+    """Leaves out of all garbage collections what collecting has made."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
