@@ -7,6 +7,7 @@ import signal
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,25 +17,53 @@ from afterimage.client import Client, PermissionDenied, Unauthenticated, Unavail
 from service.tenancy.apikeys import Scope
 from service.tenancy.database import TenancyError
 from service.tenancy.stored_keys import NewKey
-from tests.support.servers.server import NO_RETRY, Server, start_server
+from tests.support.servers.server import NO_RETRY, Server, share, start_server
 from tests.support.servers.tls import Certificates, issue, make_certificates, revoke
 
 NAME = "spiffe://shop.example/search"
 SEARCH = NewKey(frozenset({Scope.SEARCH}))
 
 
-@pytest.fixture
-def certificates(tmp_path: Path) -> Certificates:
-    return make_certificates(tmp_path, NAME, "spiffe://shop.example/other")
+OTHER = "spiffe://shop.example/other"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("certificates")
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path) -> Certificates:
+    return make_certificates(folder, NAME, OTHER)
+
+
+@pytest.fixture(scope="module")
+def serving(folder: Path, made: Certificates) -> Iterator[Server]:
+    server = share(start_server(
+        folder, "--tls-cert", str(made.server_cert), "--tls-key", str(made.server_key),
+        "--client-ca", str(made.ca), "--metrics", "127.0.0.1:0",
+        environment={"AFTERIMAGE_CLIENT_CRL": str(revoke(folder)), "AFTERIMAGE_HTTP_TLS": "true"},
+    ))  # fmt: skip
+    yield server
+    assert server.stop() == 0
 
 
 @pytest.fixture
-def mutual(tmp_path: Path, certificates: Certificates) -> Server:
-    return start_server(
-        tmp_path, "--tls-cert", str(certificates.server_cert), "--tls-key", str(certificates.server_key),
-        "--client-ca", str(certificates.ca), "--metrics", "127.0.0.1:0",
-        environment={"AFTERIMAGE_CLIENT_CRL": str(revoke(tmp_path)), "AFTERIMAGE_HTTP_TLS": "true"},
-    )  # fmt: skip
+def certificates(folder: Path, made: Certificates) -> Certificates:
+    """Good ones, whatever tests before have made of the files."""
+    issue(folder, "server")
+    issue(folder, "client", NAME, OTHER)
+    revoke(folder)
+    return made
+
+
+@pytest.fixture
+def mutual(serving: Server, certificates: Certificates) -> Iterator[Server]:
+    """Without tenants. One server for all tests."""
+    yield serving
+    with serving.registry() as registry:
+        for tenant in registry.tenants():
+            registry.delete_tenant(tenant.name)
 
 
 def connect(server: Server, certificates: Certificates, key: str = "") -> Client:
@@ -102,7 +131,7 @@ def fetched(url: str, certificates: Certificates, *, shown: bool = True, key: st
 
 
 def test_http_has_the_certificates_of_grpc_and_metrics_have_a_plain_port(
-    mutual: Server, certificates: Certificates, tmp_path: Path
+    mutual: Server, certificates: Certificates, folder: Path
 ) -> None:
     key, api = mutual.key("acme"), f"https://{mutual.http}"
     assert fetched(f"{api}/v1/collections", certificates, key=key) == 200
@@ -115,7 +144,7 @@ def test_http_has_the_certificates_of_grpc_and_metrics_have_a_plain_port(
     certificates.server_cert.write_text("damaged")
     mutual.process.send_signal(signal.SIGHUP)
     assert fetched(f"{api}/v1/collections", certificates, key=key) == 200
-    issue(tmp_path, "server", host="other.example")
+    issue(folder, "server", host="other.example")
     with pytest.raises(urllib.error.URLError, match="certificate"):
         fetched(f"{api}/v1/collections", certificates, key=key)
 
@@ -144,41 +173,41 @@ def refused(server: Server, certificates: Certificates, key: str) -> None:
 
 
 def test_expired_foreign_and_revoked_client_certificates_are_refused(
-    mutual: Server, certificates: Certificates, tmp_path: Path
+    mutual: Server, certificates: Certificates, folder: Path
 ) -> None:
     key = mutual.key("acme")
     with connect(mutual, certificates, key) as client:
         assert client.server_info()
-    issue(tmp_path, "client", NAME, days=-1)
+    issue(folder, "client", NAME, days=-1)
     refused(mutual, certificates, key)
-    (tmp_path / "elsewhere").mkdir()
-    foreign = make_certificates(tmp_path / "elsewhere", NAME)
+    (folder / "elsewhere").mkdir()
+    foreign = make_certificates(folder / "elsewhere", NAME)
     refused(mutual, replace(foreign, ca=certificates.ca), key)
-    serial = issue(tmp_path, "client", NAME)
+    serial = issue(folder, "client", NAME)
     with connect(mutual, certificates, key) as client:
         assert client.server_info()
-        revoke(tmp_path, serial)
+        revoke(folder, serial)
         with connect(mutual, certificates, key) as later, pytest.raises(Unauthenticated) as caught:
             later.server_info()
         assert caught.value.reason == "CERTIFICATE_INVALID"
         with pytest.raises(Unauthenticated, match="revoked"):  # the open connection too
             client.server_info()
-    issue(tmp_path, "client", NAME)
+    issue(folder, "client", NAME)
     with connect(mutual, certificates, key) as client:
         assert client.server_info()
 
 
 def test_new_certificates_are_served_without_a_restart_and_what_cannot_be_used_is_left_alone(
-    mutual: Server, certificates: Certificates, tmp_path: Path
+    mutual: Server, certificates: Certificates, folder: Path
 ) -> None:
-    key = mutual.key("acme")
+    key, logged = mutual.key("acme"), len(mutual.log.read_text())
     with connect(mutual, certificates, key) as open_one:
         assert open_one.server_info()
-        issue(tmp_path, "server", host="other.example")
+        issue(folder, "server", host="other.example")
         refused(mutual, certificates, key)  # the client does not speak to another host
         certificates.server_key.write_text("damaged")
         mutual.process.send_signal(signal.SIGHUP)
-        issue(tmp_path, "server")
+        issue(folder, "server")
         mutual.process.send_signal(signal.SIGHUP)
         with connect(mutual, certificates, key) as client:
             assert client.server_info()
@@ -186,5 +215,4 @@ def test_new_certificates_are_served_without_a_restart_and_what_cannot_be_used_i
         certificates.server_cert.write_text("damaged")
         with connect(mutual, certificates, key) as client:
             assert client.server_info()
-    assert "unusable" in mutual.log.read_text()
-    assert mutual.stop() == 0
+    assert "unusable" in mutual.log.read_text()[logged:]

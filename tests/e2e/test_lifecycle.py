@@ -1,7 +1,6 @@
 import contextlib
 import os
 import signal
-import subprocess
 import threading
 import urllib.error
 import urllib.request
@@ -15,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from afterimage.client import Client, NewRecord, Unavailable
 from service.calls.methods import SERVICE_NAMES
 from tests.support.data.pictures import png
-from tests.support.servers.server import COMMAND, NO_RETRY, Server, clean_environment, start_server
+from tests.support.servers.server import NO_RETRY, Server, ended_at_once, start_server
 from tests.support.servers.tls import make_certificates
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -90,22 +89,16 @@ def test_a_stop_lets_running_calls_finish_tells_health_first_and_keeps_everythin
     assert again.stop() == 0
 
 
-def test_a_second_server_on_the_same_data_is_refused(server: Server) -> None:
-    done = subprocess.run(
-        [*COMMAND, "serve", "--data-dir", str(server.data_dir), "--listen", "127.0.0.1:0"],
-        capture_output=True, text=True, env=clean_environment(), timeout=60,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "in use by process" in done.stderr
+def test_a_second_server_on_the_same_data_is_refused(server: Server, tmp_path: Path) -> None:
+    code, said = ended_at_once(["serve", "--data-dir", str(server.data_dir), "--listen", "127.0.0.1:0"], tmp_path)
+    assert code == 1
+    assert "in use by process" in said
 
 
 def test_a_port_in_use_stops_the_start_with_its_name(server: Server, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*COMMAND, "serve", "--data-dir", str(tmp_path / "d"), "--listen", server.target],
-        capture_output=True, text=True, env=clean_environment(), timeout=60,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert f"listen: {server.target} is in use by another process" in done.stderr
+    code, said = ended_at_once(["serve", "--data-dir", str(tmp_path / "d"), "--listen", server.target], tmp_path)
+    assert code == 1
+    assert f"listen: {server.target} is in use by another process" in said
     assert not (tmp_path / "d").exists()
 
 

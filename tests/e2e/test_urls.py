@@ -1,7 +1,6 @@
 """Pictures by URL on a real server: fetched, found, and fetched again only after a change."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,16 +8,13 @@ import pytest
 from afterimage.client import NewRecord, Term
 from tests.support.data.files import all_bytes
 from tests.support.data.pictures import png
-from tests.support.servers.server import Server, start_server
+from tests.support.servers.server import Server, share, start_server
 from tests.support.servers.shop import FETCHING, Shop
 
 
-@pytest.fixture
-def fetching(tmp_path: Path) -> Iterator[Server]:
-    server = start_server(
-        tmp_path,
-        environment=FETCHING,
-    )
+@pytest.fixture(scope="module")
+def fetching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = share(start_server(tmp_path_factory.mktemp("fetching"), environment=FETCHING))
     yield server
     assert server.stop() == 0
 

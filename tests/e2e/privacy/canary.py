@@ -91,9 +91,12 @@ class Sender:
         self.sent += 1
         return marked(self.sent)
 
-    def send_everywhere(self) -> None:
-        """Sends at least 200 pictures."""
+    def send_everywhere(self, *, few: bool = False) -> None:
+        """Sends at least 200 pictures. few: some, along one path, for a control that only shows what a search finds."""
         self.client.create_collection("c")
+        if few:
+            self.client.insert("c", [NewRecord(str(n), image=self.next()) for n in range(60)])
+            return
         self._send_well()
         self._send_by_url()
         self._send_badly()
@@ -165,7 +168,7 @@ class Sender:
         for _ in range(3):
             for process in psutil.Process(self.server.process.pid).children():
                 with contextlib.suppress(psutil.Error):  # it may be gone already
-                    if any("decode_worker" in part for part in process.cmdline()):
+                    if any("decode_pool" in part for part in process.cmdline()):
                         process.send_signal(signal.SIGKILL)
         inserting.join()
 
@@ -223,17 +226,21 @@ class Left:
     spans: int
 
 
-def run(folder: Path, environment: dict[str, str], *, search_memory: bool, patience_s: float = _DROP_S) -> Left:
-    """Starts a server in `folder`, sends everything, searches, and stops it.
+def run(
+    folder: Path, environment: dict[str, str], *, search_memory: bool, patience_s: float = _DROP_S, few: bool = False
+) -> Left:
+    """Starts a server in `folder`, sends everything, or a few pictures, searches, and stops it.
 
     gRPC takes a moment to release the buffer of a connection. The search of the server's memory is therefore repeated
     until it finds less than a fragment, or `patience_s` ends.
     """
     with running_collector() as collector:
-        return _run(folder, environment, collector, patience_s if search_memory else None)
+        return _run(folder, environment, collector, patience_s if search_memory else None, few=few)
 
 
-def _run(folder: Path, environment: dict[str, str], collector: Collector, patience_s: float | None) -> Left:
+def _run(
+    folder: Path, environment: dict[str, str], collector: Collector, patience_s: float | None, *, few: bool
+) -> Left:
     temporary = folder / "tmp"
     temporary.mkdir(parents=True)
     fetching = {"AFTERIMAGE_FETCH_NETWORKS": '["127.0.0.1/32"]', "AFTERIMAGE_FETCH_RATE_PER_HOST": "1000"}
@@ -248,7 +255,7 @@ def _run(folder: Path, environment: dict[str, str], collector: Collector, patien
     key = server.key("acme")
     with server.client(key) as client, server.client(server.key("other")) as stranger:
         sender = Sender(server, client, stranger, key)
-        sender.send_everywhere()
+        sender.send_everywhere(few=few)
     with urllib.request.urlopen(f"http://{server.http}/metrics") as page:
         in_metrics = count_marks(page.read())
     in_server = in_helpers = 0

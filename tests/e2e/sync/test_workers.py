@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
 import threading
 import urllib.request
 from collections import Counter
@@ -30,11 +29,13 @@ from tests.support.servers.redis_server import (
     start_redis,
 )
 from tests.support.servers.server import (
-    COMMAND,
     NOT_MEASURED,
     ONE_DECODER,
     Server,
     clean_environment,
+    ended_at_once,
+    keep,
+    share,
     start,
     start_server,
 )
@@ -45,6 +46,26 @@ from tests.support.shared import own_encoder
 
 ITEMS = 40
 NO_RUNS_HERE = {**FETCHING, **SECRET, "AFTERIMAGE_SYNC_RUNS": "0"}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a worker, for tests that kill neither."""
+    folder = tmp_path_factory.mktemp("served")
+    with running_redis(folder / "redis") as redis:
+        server = share(start_server(folder, "--redis-url", redis.url, environment=NO_RUNS_HERE))
+        worker = start_worker(server, redis.url)
+        keep(worker)
+        yield server
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(30) == 0
+        assert server.stop() == 0
+
+
+@pytest.fixture
+def tenant(served: Server, tenant_name: str) -> Iterator[Client]:
+    with served.client(served.key(tenant_name)) as connected:
+        yield connected
 
 
 @pytest.fixture
@@ -76,56 +97,46 @@ def ended(client: Client, run_id: str) -> Run:
     return last
 
 
-def test_a_worker_sends_the_picture_along_where_the_collection_keeps_copies(
-    owner: Server, client: Client, coordinated: RedisServer, shop: Shop
-) -> None:
-    client.create_collection("copies", picture_policy="ENCRYPTED_COPY")
-    start_worker(owner, coordinated.url)
-    client.create_source(publish(shop, 3, "copies"))
-    assert ended(client, client.start_run("feed-copies").run_id).created_count == 3
-    with urllib.request.urlopen(client.picture_link("copies", "2").url) as answer:
+def test_a_worker_sends_the_picture_along_where_the_collection_keeps_copies(tenant: Client, shop: Shop) -> None:
+    tenant.create_collection("copies", picture_policy="ENCRYPTED_COPY")
+    tenant.create_source(publish(shop, 3, "copies"))
+    assert ended(tenant, tenant.start_run("feed-copies").run_id).created_count == 3
+    with urllib.request.urlopen(tenant.picture_link("copies", "2").url) as answer:
         assert answer.read() == png(2)
 
 
-def test_a_worker_uses_a_picture_that_is_cut_short_where_the_collection_does(
-    owner: Server, client: Client, coordinated: RedisServer, shop: Shop
-) -> None:
-    client.create_collection("lenient", partial=True)
-    start_worker(owner, coordinated.url)
+def test_a_worker_uses_a_picture_that_is_cut_short_where_the_collection_does(tenant: Client, shop: Shop) -> None:
+    tenant.create_collection("lenient", partial=True)
     source = publish(shop, 3, "lenient")
     shop.pictures["/2.png"] = png(2)[:-3000]
-    client.create_source(source)
-    assert ended(client, client.start_run("feed-lenient").run_id).created_count == 3
+    tenant.create_source(source)
+    assert ended(tenant, tenant.start_run("feed-lenient").run_id).created_count == 3
 
 
-def test_a_worker_encodes_and_the_server_stores(
-    owner: Server, client: Client, coordinated: RedisServer, shop: Shop
-) -> None:
-    worker = start_worker(owner, coordinated.url)
-    client.create_source(publish(shop))
-    run = ended(client, client.start_run("feed-c").run_id)
+def test_a_worker_encodes_and_the_server_stores(served: Server, tenant: Client, shop: Shop) -> None:
+    encoded_here = 'afterimage_picture_seconds_count{stage="model"}'
+    before = metric(served, encoded_here)
+    tenant.create_collection("c")
+    tenant.create_source(publish(shop))
+    run = ended(tenant, tenant.start_run("feed-c").run_id)
     assert (run.state, run.created_count) == ("succeeded", ITEMS)
-    assert metric(owner, 'afterimage_picture_seconds_count{stage="model"}') == 0
-    hit = client.search("c", png(7), k=1).hits[0]
+    assert metric(served, encoded_here) == before
+    hit = tenant.search("c", png(7), k=1).hits[0]
     assert (hit.record_id, hit.distance < 1e-3) == ("7", True)
     shop.requests.clear()
-    again = ended(client, client.start_run("feed-c", full=True).run_id)
+    again = ended(tenant, tenant.start_run("feed-c", full=True).run_id)
     assert (again.state, again.encoded_count, shop.asked()) == ("succeeded", 0, [])
-    worker.send_signal(signal.SIGTERM)
-    assert worker.wait(30) == 0
 
 
-def test_a_bad_picture_fails_its_own_record_and_says_why(
-    owner: Server, client: Client, coordinated: RedisServer, shop: Shop
-) -> None:
-    start_worker(owner, coordinated.url)
+def test_a_bad_picture_fails_its_own_record_and_says_why(tenant: Client, shop: Shop) -> None:
+    tenant.create_collection("c")
     source = publish(shop, 5)
     shop.pictures["/3.png"] = b"not a picture"
     del shop.pictures["/4.png"]
-    client.create_source(source)
-    run = ended(client, client.start_run("feed-c").run_id)
+    tenant.create_source(source)
+    run = ended(tenant, tenant.start_run("feed-c").run_id)
     assert (run.state, run.created_count, run.failed_count) == ("succeeded_with_errors", 3, 2)
-    failures, _ = client.list_failures_page("feed-c")
+    failures, _ = tenant.list_failures_page("feed-c")
     assert {f.record_id: f.reason for f in failures} == {
         "3": "IMAGE_FORMAT_UNSUPPORTED", "4": "URL_NOT_FOUND",
     }  # fmt: skip
@@ -245,14 +256,11 @@ def test_a_worker_that_waits_for_its_server_can_be_stopped(tmp_path: Path, coord
         assert waiting.wait(30) == 0
 
 
-def test_a_worker_with_another_secret_is_not_let_in(owner: Server, coordinated: RedisServer) -> None:
-    command = [*COMMAND, "worker", "--server", owner.target, "--redis-url", coordinated.url]
-    refused = subprocess.run(
-        command, capture_output=True, text=True,
-        env={**clean_environment(), **NOT_MEASURED, "AFTERIMAGE_WORKER_SECRET": "x" * 32},
-    )  # fmt: skip
-    assert refused.returncode == 1
-    assert "worker_secret" in refused.stderr
+def test_a_worker_with_another_secret_is_not_let_in(served: Server, coordinated: RedisServer, tmp_path: Path) -> None:
+    arguments = ["worker", "--server", served.target, "--redis-url", coordinated.url]
+    code, said = ended_at_once(arguments, tmp_path, {**ONE_DECODER, "AFTERIMAGE_WORKER_SECRET": "x" * 32})
+    assert code == 1
+    assert "worker_secret" in said
 
 
 def test_a_worker_can_only_work_on_runs_whose_lease_it_holds(

@@ -27,7 +27,7 @@ from service.tenancy.apikeys import Scope, key_id_of
 from service.tenancy.registry import TenantRegistry
 from service.tenancy.stored_keys import NewKey
 from tests.support.data.numpy_index import VARIABLE
-from tests.support.servers.warm_start import WarmProcess, start_warm
+from tests.support.servers.warm_start import WarmProcess, run_warm, start_warm
 
 COMMAND = [
     sys.executable,
@@ -57,7 +57,7 @@ def prepared(environment: Mapping[str, str]) -> dict[str, str]:
 def can_be_warm(environment: Mapping[str, str]) -> bool:
     """Whether a forked process suffices for this environment: only Python code reads the differences."""
     differing = environment.items() ^ clean_environment().items()
-    return all(name.startswith("AFTERIMAGE_") for name, _ in differing)
+    return all(name.startswith("AFTERIMAGE_") or name == "PATH" for name, _ in differing)
 
 
 def start(
@@ -86,6 +86,12 @@ def start(
     return process
 
 
+def ended_at_once(arguments: list[str], folder: Path, environment: Mapping[str, str] = {}) -> tuple[int, str]:
+    """The exit code and the standard error of a server or worker that must not start. `folder`: for its output."""
+    done = run_warm(arguments, prepared({**clean_environment(), **NOT_MEASURED, **environment}), folder, 60)
+    return done.returncode, done.stderr
+
+
 Process = subprocess.Popen[str] | WarmProcess
 _running: list[Process] = []
 _kept: list[Process] = []
@@ -98,8 +104,13 @@ def adopt(process: Process) -> None:
 
 def share(server: Server) -> Server:
     """Keeps a server running beyond its test. Whoever shares it must stop it."""
-    _kept.append(server.process)
+    keep(server.process)
     return server
+
+
+def keep(process: Process) -> None:
+    """Keeps a process running beyond its test. Whoever shares it must stop it."""
+    _kept.append(process)
 
 
 def kill_leftovers() -> None:
