@@ -21,8 +21,8 @@ from typing import Any
 
 from cosmic_ray.work_item import WorkItem
 
-from bench.environment import clean_commit, write_result
-from bench.mutation.result import RESULT, read_reasons, survivors_of
+from bench.environment import CHANGES, clean_commit, commit, write_result
+from bench.mutation.result import RESULT, merged, read_reasons, read_result, survivors_of
 from bench.mutation.rooms import ROOT, Room, read_hand_made, read_plan
 from bench.mutation.session import CannotMutate, Choice, Session, mutant_of
 from bench.mutation.tree import Tree
@@ -116,7 +116,8 @@ def main() -> int:
 
 
 def _run_rooms(wanted: argparse.Namespace) -> int:
-    measured_at = "" if wanted.survivors or wanted.rooms else clean_commit()
+    only_told = wanted.survivors or (wanted.rooms and commit().endswith(CHANGES))
+    measured_at = "" if only_told else clean_commit()
     plan = read_plan()
     rooms = [room for room in plan.rooms if not wanted.rooms or room.name in wanted.rooms]
     choice = Choice(plan.left_out, wanted.sample, tuple(wanted.seed))
@@ -140,10 +141,10 @@ def _run(wanted: argparse.Namespace, sessions: Mapping[Room, Session], run: Run,
     reasons = read_reasons(survivors_of(result))
     for change in reasons.missing:
         _say(f"without a reason: {change.file}: {change.before!r} -> {change.after!r}")
-    if wanted.survivors or wanted.rooms:
-        _say(f"{RESULT.name} is as it was: this was not a run over all rooms")
+    if not measured_at:
+        _say(f"{RESULT.name} is as it was: only survivors were run, or files differ from their commit")
     else:
-        print(write_result("mutation", result, measured_at))
+        print(write_result("mutation", merged(read_result(), result) if wanted.rooms else result, measured_at))
     return int(bool(reasons.missing) or not all(m["noticed"] for m in hand_made))
 
 

@@ -18,10 +18,10 @@ gap in the tests, or it has no observable effect. [Cosmic Ray](https://cosmic-ra
 _REPEAT = """
 `make mutation` runs every mutant of every room, which takes hours, and resumes after a stop. `make mutation MUTANTS=80`
 runs a random sample of each room. The sample is the same for the same `SEED`; `SEED="1 2"` runs one for each seed.
-`ROOMS="filters quota"` runs only some rooms; `MINUTES=50` limits the time. A larger sample continues a smaller one
-while code and tests are unchanged. If only new test files were added, killed mutants are not run again. Mutants of
-annotations, which are never evaluated, are not created, nor those of operators that `rooms.toml` excludes. "Timed out"
-counts as detected: the tests did not finish.
+`ROOMS="filters quota"` runs only some rooms, and the others keep their earlier results; `MINUTES=50` limits the time.
+A larger sample continues a smaller one while code and tests are unchanged. If only new test files were added, killed
+mutants are not run again. Mutants of annotations, which are never evaluated, are not created, nor those of operators
+that `rooms.toml` excludes. "Timed out" counts as detected: the tests did not finish.
 """
 
 
@@ -49,7 +49,18 @@ def _ran(result: Mapping[str, Any]) -> str:
     return (
         f"Run on {machine['time'][:10]} at commit `{machine['commit']}` with {result['tool']}, "
         f"{machine['cores']} cores, {machine['cpu']}, Python {machine['python']}. {chosen}."
+        f"{_earlier(result)}"
     )
+
+
+def _earlier(result: Mapping[str, Any]) -> str:
+    """Which rooms are of earlier runs."""
+    runs: dict[tuple[str, str], list[str]] = {}
+    for room in result["rooms"]:
+        if run := room.get("earlier"):
+            runs.setdefault((run["time"][:10], run["commit"]), []).append(room["room"])
+    told = "".join(f" On {day} at commit `{commit}`: {', '.join(names)}." for (day, commit), names in runs.items())
+    return told and f" Some rooms were run earlier.{told}"
 
 
 def _rooms(result: Mapping[str, Any]) -> Iterator[str]:

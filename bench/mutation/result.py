@@ -37,6 +37,23 @@ def read_result() -> dict[str, Any]:
     return found
 
 
+def merged(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """A run over some rooms, with the other rooms and the mutants by hand of an earlier result. What is earlier says
+    at which commit it was run, when, and by which command.
+
+    Raises ValueError if the two were not run alike: their shares would not be comparable.
+    """
+    for name in ("tool", "sample", "seeds"):
+        if before[name] != now[name]:
+            raise ValueError(f"{name} was {before[name]} in {RESULT.name}, and is {now[name]}")
+    head = {"commit": before["machine"]["commit"], "time": before["machine"]["time"], "command": before["command"]}
+    anew = {room["room"]: room for room in now["rooms"]}
+    rooms = [anew.get(room["room"]) or {"earlier": head, **room} for room in before["rooms"]]
+    rooms += [room for name, room in anew.items() if name not in {room["room"] for room in before["rooms"]}]
+    by_hand = now["hand_made"] or before["hand_made"]
+    return {**now, "rooms": rooms, "hand_made": by_hand}
+
+
 def survivors_of(result: Mapping[str, Any]) -> list[Change]:
     """All survivors of a result."""
     return [Change(s["file"], s["before"], s["after"]) for room in result["rooms"] for s in room["survivors"]]

@@ -1,7 +1,11 @@
 """`make mutation`: its targets exist, and its document matches results and reasons."""
 
+from typing import Any
+
+import pytest
+
 from bench.mutation.document import render
-from bench.mutation.result import RESULT, Change, read_reasons, read_result, survivors_of
+from bench.mutation.result import RESULT, Change, merged, read_reasons, read_result, survivors_of
 from bench.mutation.rooms import ROOT, read_hand_made, read_plan
 from bench.mutation.unused import unused_spans
 
@@ -46,6 +50,29 @@ def test_the_document_names_every_room_and_every_survivor() -> None:
         assert room["survived"] == len(room["survivors"])
     for survivor in survivors_of(result):
         assert survivor.file in text
+
+
+def test_a_run_over_some_rooms_takes_their_place_and_the_others_say_when_they_were_run() -> None:
+    def result(commit: str, rooms: dict[str, int], hand_made: list[str], sample: int = 60) -> dict[str, Any]:
+        head = {"machine": {"commit": commit, "time": f"time of {commit}"}, "command": f"command of {commit}"}
+        told = [{"room": name, "run": run} for name, run in rooms.items()]
+        return {**head, "tool": "t", "sample": sample, "seeds": [1], "rooms": told, "hand_made": hand_made}
+
+    first = result("a", {"x": 1, "y": 2, "z": 3}, ["by hand"])
+    second = merged(first, {**result("b", {"y": 20, "new": 40}, []), "by": "b"})
+    earlier = {"commit": "a", "time": "time of a", "command": "command of a"}
+    assert second["rooms"] == [
+        {"earlier": earlier, "room": "x", "run": 1}, {"room": "y", "run": 20},
+        {"earlier": earlier, "room": "z", "run": 3},
+        {"room": "new", "run": 40},
+    ]  # fmt: skip
+    assert second["hand_made"] == ["by hand"]
+    assert second["by"] == "b"
+    third = merged(second, result("c", {"z": 300}, ["anew"]))
+    assert [room.get("earlier", {}).get("commit") for room in third["rooms"]] == ["a", "b", None, "b"]
+    assert third["hand_made"] == ["anew"]
+    with pytest.raises(ValueError, match="sample was 60"):
+        merged(first, result("b", {"y": 20}, [], sample=80))
 
 
 def test_stars_that_are_no_operator_and_annotations_are_left_out() -> None:

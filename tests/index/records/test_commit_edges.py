@@ -97,6 +97,28 @@ def test_only_a_disk_that_fails_at_the_commit_leaves_the_outcome_unknown(
         assert [r.sequence for r in collection.upsert([record(1), record(2)])] == [2, 3]
 
 
+def test_where_a_failed_transaction_cannot_be_taken_back_either_no_more_is_written(collection: Collection) -> None:
+    """SQLite itself refuses, since a rule of the connection forbids both."""
+    collection.upsert([record(0)])
+    connection = loaded(collection).commit._connection
+    refused = {dbapi2.SQLITE_DELETE, dbapi2.SQLITE_TRANSACTION}
+    statements = list[str]()
+
+    def rule(action: int, name: str | None, *_: object) -> int:
+        if action == dbapi2.SQLITE_TRANSACTION:
+            statements.append(str(name))
+            return dbapi2.SQLITE_DENY if name == "ROLLBACK" else dbapi2.SQLITE_OK
+        return dbapi2.SQLITE_DENY if action in refused else dbapi2.SQLITE_OK
+
+    connection.set_authorizer(rule)
+    with pytest.raises(StoreUnavailable, match="not authorized"):
+        collection.delete(["0"])
+    assert "ROLLBACK" in statements
+    connection.set_authorizer(None)
+    with pytest.raises(StoreUnavailable, match="an earlier write failed"):
+        collection.upsert([record(1)])
+
+
 @pytest.mark.parametrize(("count", "beside"), [(1, False), (127, False), (128, True), (129, True)])
 def test_many_changes_are_committed_beside_the_writer(collection: Collection, count: int, beside: bool) -> None:
     commit = loaded(collection).commit

@@ -229,3 +229,13 @@ def test_what_is_set_aside_in_one_second_has_names_of_its_own(tmp_path: Path, mo
         names.append(durable_files.set_aside(tmp_path / "x.db", tmp_path / "aside").name)
     assert names == [f"20260101T000000-{n}x.db" for n in ("", "1-", "2-")]
     assert (tmp_path / "aside").stat().st_mode & 0o777 == 0o700
+
+
+def test_why_a_directory_was_not_made_is_told_also_where_nothing_of_it_can_be_removed(tmp_path: Path) -> None:
+    def fill(temporary: Path) -> None:
+        temporary.rmdir()
+        raise ValueError("why")
+
+    with pytest.raises(ValueError, match="why"), replace_directory(tmp_path / "d") as temporary:
+        fill(temporary)
+    assert list(tmp_path.iterdir()) == []

@@ -53,6 +53,13 @@ def test_the_first_frame_of_a_gif_comes_after_a_table_of_any_size(table: int) ->
         assert probe_gif(gif(table, between)).details == GifDetails(1, 2, 3, 4, False)
 
 
+def test_a_gif_without_a_table_has_none_whatever_size_its_flags_give_it() -> None:
+    for flags in range(0x80):
+        told = bytearray(gif(-1))
+        told[10] = flags
+        assert probe_gif(bytes(told)).details == GifDetails(1, 2, 3, 4, False)
+
+
 def test_the_screen_of_a_gif_grows_by_what_its_frame_needs_and_no_more() -> None:
     for frame, sides in (
         ((0, 0, 9, 8), (9, 8)), ((1, 0, 9, 8), (10, 8)), ((0, 1, 9, 8), (9, 9)), ((5, 6, 1, 1), (9, 8)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,6 +83,24 @@ def test_it_counts_as_a_plain_table_does_and_never_takes_beyond_its_capacity(cap
 
 def before_of(held: Counter[Any], path: tuple[str, ...]) -> int:
     return max(sum(n for p, n in held.items() if p[: d + 1] == path[: d + 1]) for d in range(3))
+
+
+@pytest.mark.parametrize("before", [1, 2, 3, 4, 5])
+def test_one_who_comes_may_take_an_equal_share_of_all_at_once_and_no_more(before: int) -> None:
+    """Where only the part is left that is kept for those who hold little."""
+    share, shares = 60 // (before + 1), Shares(60)
+    for number in range(before):
+        shares.add((f"{number}",), (60 - share) // before)
+    left = 60 - shares.used
+    assert left >= share
+    if left > share:
+        assert not shares.take(("late",), left)
+    assert shares.take(("late",), share)
+    one = Shares(60)
+    one.add(("a",), 1)
+    assert not one.take(("late",), 59)
+    assert not one.take(("late",), 46)
+    assert one.take(("late",), 30)
 
 
 class Table:

@@ -92,3 +92,24 @@ async def test_with_two_places_one_owner_has_one_at_a_time() -> None:
         assert not waiting.done()
     async with asyncio.timeout(5):
         await waiting
+
+
+async def test_an_owner_with_all_the_places_that_it_may_have_gets_no_further_one_that_another_leaves() -> None:
+    turns, ends = Turns(3), {name: asyncio.Event() for name in ("hog", "other")}
+    began: list[str] = []
+
+    async def work(owner: str) -> None:
+        async with turns.turn(owner):
+            began.append(owner)
+            await ends[owner].wait()
+
+    tasks = [asyncio.create_task(work(owner)) for owner in ("hog", "hog", "other", "hog")]
+    await asyncio.sleep(0)
+    ends["other"].set()
+    await tasks[2]
+    assert began == ["hog", "hog", "other"]
+    async with asyncio.timeout(5), turns.turn("late"):
+        pass
+    ends["hog"].set()
+    await asyncio.gather(*tasks)
+    assert began.count("hog") == 3

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index import Failure, Mark
+from index import Failure, Mark, PushedItems
 from service.sync.model import SyncPlan
 from service.sync.runs.plan import IDLE, Action, Difference, Step, make_plan
 from service.sync.runs.staging import FeedSummary, Staged
@@ -74,6 +74,22 @@ def test_a_lasting_failure_rests_for_a_day_unless_its_url_changes() -> None:
     assert action(failure, staged("1", url=b"2"), []) is Action.CREATE
     assert action(failure, staged("1"), [], 86_400_000) is Action.CREATE
     assert action(replace(failure, lasting=False), staged("1"), []) is Action.CREATE
+
+
+@pytest.mark.parametrize(
+    ("item_id", "pushed", "stays"),
+    [
+        ("", PushedItems(items=frozenset({"1"})), True), ("", PushedItems(items=frozenset({"2", ""})), False),
+        ("i", PushedItems(items=frozenset({"i"})), True), ("i", PushedItems(items=frozenset({"1"})), False),
+        ("i", PushedItems(records=frozenset({"1"})), True), ("1", PushedItems(records=frozenset({"i"})), False),
+    ],
+)  # fmt: skip
+def test_what_was_pushed_stays_by_its_record_or_by_its_item(item_id: str, pushed: PushedItems, stays: bool) -> None:
+    """An item without an id of its own has that of its record."""
+    row = staged("1")._replace(item_id=item_id)
+    for stored, otherwise in (([], Action.CREATE), ([Mark("1", b"1", b"2")], Action.UPDATE_PICTURE)):
+        (step,) = Difference(CONFIG, {}, pushed=pushed).steps([row], stored)
+        assert step.action is (Action.KEPT if stays else otherwise)
 
 
 def plan_of(
