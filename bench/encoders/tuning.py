@@ -2,7 +2,8 @@
 
 Each task is "photograph of a shop or a customer -> picture of the catalogue". The products are dealt into PARTS.
 Weights are learned on all parts but one, with the pictures of both sides as records, and measured on the queries of
-that one. Queries are centred by the mean that is assumed before any came, by 16 or 64 real ones, and by all.
+that one. Queries are centred by the mean that is assumed after COUNTS real ones and after all; before LEAST_QUERIES,
+nothing is centred. Centring is also measured on edited copies of the pictures of both packs, which must still be found.
 Calibrations are measured on the first ten hits; one by the task's own pairs is fitted on the other parts.
 """
 
@@ -19,11 +20,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from bench.encoders import packs
 from bench.encoders.builtin import photographs
-from bench.encoders.packs import SHARED
+from bench.encoders.packs import SHARED, Pack, with_copies
 from bench.environment import write_result
 from bench.index.learning import encoded
-from index.vectors.ann.centering import QueryMean
+from index.vectors.ann.centering import LEAST_QUERIES, QueryMean
 from service.encoder.drawn.draw import draw_products
 from service.encoder.drawn.samples import DrawnSamples
 from service.encoder.execution import Hardware
@@ -35,6 +37,7 @@ from service.tuning.reading import copies_among
 from service.tuning.weights import Sample, choose_weights
 
 HITS, DRAWS, PARTS = 10, 5, 5
+COUNTS = (0, 1, 4, 16, 64)
 _FIRST_DRAWN, _DRAWN_FORMS = 100_000, 300  # other products than those that are assumed
 Vectors = NDArray[np.float32]
 Weights = Mapping[str, float]
@@ -58,7 +61,11 @@ def main() -> None:
     if samples is None:
         raise SystemExit("the built-in encoder has no drawn samples; run `make encoder-drawn`")
     tasks = {"grocery": grocery(), "clothing": clothing(), "drawn": drawn()}
-    result = measured(tasks, manifest.output.blocks, manifest.score, samples)
+    blocks = manifest.output.blocks
+    result = measured(tasks, blocks, manifest.score, samples)
+    result |= {
+        f"copies of {p.name}": {"quality": centred_rows(copies(p), blocks)} for p in (packs.grocery(), packs.clothing())
+    }
     show(result)
     print(write_result("tuning", result))
 
@@ -72,6 +79,16 @@ def grocery() -> Task:
         pictures = [cv2.imread(str(folder / r["file"]))[:, :, ::-1] for r in rows]  # type: ignore[index]
         parts.append((encoded(BUILTIN_FOLDER, pictures), np.array([int(r["product"]) for r in rows])))  # type: ignore[arg-type]
     return Task(parts[0][0], parts[1][0], parts[0][1], parts[1][1])
+
+
+def copies(pack: Pack) -> Task:
+    """Edited copies of some pictures of a pack against all of them."""
+    whole = with_copies(pack)
+    made = [encoded(BUILTIN_FOLDER, pictures) for pictures in whole.copies.values()]
+    originals = np.tile(whole.chosen, len(made))
+    return Task(
+        np.concatenate(made), encoded(BUILTIN_FOLDER, whole.pictures), originals, np.arange(len(whole.pictures))
+    )
 
 
 def clothing() -> Task:
@@ -98,18 +115,22 @@ def measured(
     found: dict[str, Any] = {}
     for name, task in tasks.items():
         chosen = [learned(task, blocks, part) for part in range(PARTS)]
-        rows = {"as they are": quality(task, blocks, [{}] * PARTS)}
-        for label, queries in (("0", 0), ("16", 16), ("64", 64), ("all", len(task.queries))):
-            rows[f"means, {label} queries"] = centred_quality(task, blocks, [{}] * PARTS, samples, queries)
+        rows = centred_rows(task, blocks)
         rows["learned weights"] = quality(task, blocks, chosen)
-        rows["learned weights and means, all queries"] = centred_quality(
-            task, blocks, chosen, samples, len(task.queries)
-        )
+        rows["learned weights and means, all queries"] = centred_quality(task, blocks, chosen, len(task.queries))
         found[name] = {
             "queries": len(task.queries), "catalogue": len(task.catalogue), "weights": chosen, "quality": rows,
             "scores": calibrations(task, blocks, score, samples),
         }  # fmt: skip
     return found
+
+
+def centred_rows(task: Task, blocks: Sequence[BlockSpec]) -> dict[str, dict[str, float]]:
+    """What centring brings after none, few, many and all queries."""
+    plain: list[Weights] = [{}] * PARTS
+    counts = {str(n): n for n in COUNTS if n <= len(task.queries)} | {"all": len(task.queries)}
+    rows = {f"means, {label} queries": centred_quality(task, blocks, plain, n) for label, n in counts.items()}
+    return {"as they are": quality(task, blocks, plain)} | rows
 
 
 def learned(task: Task, blocks: Sequence[BlockSpec], part: int) -> dict[str, float]:
@@ -141,10 +162,12 @@ def quality(task: Task, blocks: Sequence[BlockSpec], chosen: Sequence[Weights]) 
 
 
 def centred_quality(
-    task: Task, blocks: Sequence[BlockSpec], chosen: Sequence[Weights], samples: DrawnSamples, queries: int
+    task: Task, blocks: Sequence[BlockSpec], chosen: Sequence[Weights], queries: int
 ) -> dict[str, float]:
     """The same with catalogue and queries centred, as an index orders them; the mean of DRAWS draws of the queries that
     came before."""
+    if queries < LEAST_QUERIES:
+        return quality(task, blocks, chosen)
     catalogue_mean = task.catalogue.mean(0)
     rows = unit(task.catalogue - catalogue_mean)
     found = []
@@ -152,7 +175,7 @@ def centred_quality(
         mean = QueryMean(task.queries.shape[1])
         for vector in np.random.default_rng(draw).permutation(task.queries)[:queries]:
             mean.add(vector)
-        moved = task.queries - mean.shrunk(catalogue_mean + samples.shift)
+        moved = task.queries - mean.shrunk(catalogue_mean)
         for part in range(PARTS):
             aside = in_part(task.asked, part)
             scale = np.repeat([chosen[part].get(b.name, 1.0) for b in blocks], [b.size for b in blocks])
@@ -215,12 +238,14 @@ def show(result: Mapping[str, Any]) -> None:
     """Prints tables of quality and of scores."""
     table = Table("", *(f"{name}: R@1 / mAP@10" for name in result), box=None)
     for row in next(iter(result.values()))["quality"]:
-        table.add_row(row, *("{R@1} / {mAP@10}".format(**found["quality"][row]) for found in result.values()))
-    table.add_row("learned weights", *(str(found["weights"]) for found in result.values()))
+        cells = (found["quality"].get(row) for found in result.values())
+        table.add_row(row, *("{R@1} / {mAP@10}".format(**c) if c else "" for c in cells))
+    table.add_row("learned weights", *(str(found.get("weights", "")) for found in result.values()))
     Console().print(table)
-    table = Table("scores by", *(f"{name}: loss, error" for name in result), box=None)
-    for row in next(iter(result.values()))["scores"]:
-        cells = [found["scores"][row] for found in result.values()]
+    scored = {name: found["scores"] for name, found in result.items() if "scores" in found}
+    table = Table("scores by", *(f"{name}: loss, error" for name in scored), box=None)
+    for row in next(iter(scored.values())):
+        cells = [found[row] for found in scored.values()]
         table.add_row(row, *(f"{c['loss']}, {c['calibration_error']}" for c in cells))
     Console().print(table)
 

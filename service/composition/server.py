@@ -86,7 +86,7 @@ def engine_of(
     admission = Admission(admission_of(settings))
     pictures = EncodingPipeline(encoders, workers, decoders_of(settings), admission, metrics, allowances.picture)
     detection = DetectionPipeline(detectors_of(settings), pictures, workers, metrics, allowances.picture)
-    indexes = LocalVectorIndexes(query_shift=encoders.query_shift)
+    indexes = LocalVectorIndexes()
     cache = CollectionCache(indexes, settings.index_bytes, budget_files=settings.collection_files)
     spaces = TenantSpaces(
         DataDirectory(settings.data_dir), registry, cache, settings.region, beside,

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from index import CollectionSpec, Vector
 from service.encoder.contract import Encoder
 from service.encoder.drawn.samples import FILE_NAME, FOLDER, DrawnSamples, read_samples
 from service.encoder.execution import Hardware, LoadedEncoder, load_encoder
@@ -147,13 +146,6 @@ class EncoderRegistry:
     def drawn_samples(self, manifest: Manifest) -> DrawnSamples | None:
         """The vectors that an encoder gives drawn pictures; None where nobody has measured them."""
         return self._drawn.get((manifest.id, manifest.fingerprint))
-
-    def query_shift(self, spec: CollectionSpec) -> Vector | None:
-        """By how much photographs are assumed to differ from the catalogue pictures of a collection, on average:
-        float32, shape (dimension,). None where nobody has measured it."""
-        found = self._pinned.get((spec.encoder_id, spec.encoder_fingerprint))
-        samples = None if found is None else self.drawn_samples(found[1])
-        return None if samples is None else samples.shift
 
     def write_score(self, manifest: Manifest, score: ScoreSpec) -> None:
         """Puts a calibration into an encoder's manifest file. Servers that run see it at their next start.

@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 from index.types.record import Vector
 from index.vectors.arrays.float16_matrix import Float16Matrix
 
-LEAST_ROWS, LEAST_QUERIES = 1000, 256
-PRIOR_QUERIES = 50  # that the assumed mean of queries counts as much as
-FIRST_QUERIES = 16  # real ones that move the assumed mean for the first time
+LEAST_ROWS = 1000
+LEAST_QUERIES = 4  # fewer say nothing about where queries lie, and centring by the catalogue's mean alone may lose
+FARTHEST = 0.5  # means of many different queries lie no farther from the catalogue's mean
+RECENT = 256  # queries that count once, however often they come
 LEAST_GAIN = 0.005
 SAMPLE = 2000
 _NEAREST, _NEAR, _SPLITS = 10, 50, 2
@@ -89,13 +90,21 @@ class QueryMean:
         self._sum = numbers[1:].copy() if len(numbers) == dimension + 1 else np.zeros(dimension)
         self.count = int(numbers[0]) if len(numbers) == dimension + 1 else 0
         self.wanted = True
+        self._recent: dict[int, None] = {}  # salted hashes, the latest last
         self._lock = threading.Lock()
 
     def add(self, vector: Vector) -> None:
-        """Notes a query of length 1, where that is wanted; the query itself is not kept."""
+        """Notes a query of length 1, where that is wanted; the query itself is not kept. One that was noted lately, as
+        when somebody turns pages, is not noted again."""
         if not self.wanted:
             return
+        known = hash(vector.tobytes())  # salted by the process, and never written
         with self._lock:
+            if known in self._recent:
+                return
+            if len(self._recent) == RECENT:
+                del self._recent[next(iter(self._recent))]
+            self._recent[known] = None
             self._sum += vector
             self.count += 1
 
@@ -104,12 +113,23 @@ class QueryMean:
         with self._lock:
             return (self._sum / max(self.count, 1)).astype(np.float32)
 
-    def shrunk(self, assumed: Vector) -> Vector:
-        """The mean so far, drawn towards an assumed one, which counts as PRIOR_QUERIES queries. However few or alike
-        the queries are, they move it no further than their share."""
+    def shrunk(self, catalogue_mean: Vector) -> Vector:
+        """The mean of the queries to come, shape (dimension,): the mean so far, drawn towards the catalogue's.
+
+        It is the positive-part estimate of James and Stein (1961). The queries have length 1, so their mean alone tells
+        how far they scatter, and so its error. What of its distance from the catalogue's mean the error explains is
+        taken back. A mean beyond FARTHEST is one of few different queries, whatever their number: the farther it lies,
+        the less of it is used. So pictures that are nearly the same, however many, hardly move it.
+        """
         with self._lock:
-            total = PRIOR_QUERIES * assumed.astype(np.float64) + self._sum
-            return (total / (PRIOR_QUERIES + self.count)).astype(np.float32)
+            count, mean = self.count, self._sum / max(self.count, 1)
+        assumed = catalogue_mean.astype(np.float64)
+        apart = float(((mean - assumed) ** 2).sum())
+        if count < 2 or apart == 0:
+            return catalogue_mean
+        error = max(1 - float((mean**2).sum()), 0.0) / (count - 1)
+        share = min(max(1 - error / apart, 0.0), FARTHEST**2 / apart)
+        return (assumed + share * (mean - assumed)).astype(np.float32)
 
     def to_bytes(self) -> bytes:
         """Count and sum, float64."""

@@ -7,7 +7,6 @@ import numpy as np
 from index.speed.roaring_arrays import members
 from index.types.record import Vector
 from index.vectors.ann.centering import (
-    FIRST_QUERIES,
     LEAST_GAIN,
     LEAST_QUERIES,
     LEAST_ROWS,
@@ -26,10 +25,8 @@ _BLOCK = 65_536
 class CenteringPolicy:
     """Of one collection. Used by one thread at a time, but for `queries`."""
 
-    def __init__(self, queries: QueryMean, query_shift: Vector | None = None) -> None:
-        """query_shift: by how much the mean of queries is assumed to differ from that of the catalogue, shape
-        (dimension,). None: nothing is assumed, and centring waits for LEAST_QUERIES queries."""
-        self.queries, self._shift = queries, query_shift
+    def __init__(self, queries: QueryMean) -> None:
+        self.queries = queries
         self.allowed = True
         self.gain: float | None = None
         self.wanted: CenteringTransform | None = None
@@ -41,7 +38,7 @@ class CenteringPolicy:
         if not self.allowed:
             self.wanted = None
             return view.transform is not None
-        if view.records < LEAST_ROWS or (self._shift is None and self.queries.count < LEAST_QUERIES):
+        if view.records < LEAST_ROWS or self.queries.count < LEAST_QUERIES:
             return False
         if view.records < _GROWTH * self._looked_at_rows:
             return False
@@ -53,8 +50,7 @@ class CenteringPolicy:
 
     def moves_queries(self, view: View) -> bool:
         """Whether queries should be centred anew: their mean rests on many more of them than before."""
-        least = LEAST_QUERIES if self._shift is None else FIRST_QUERIES
-        if view.transform is None or self.queries.count < max(_GROWTH * self._moved_at_queries, least):
+        if view.transform is None or self.queries.count < max(_GROWTH * self._moved_at_queries, LEAST_QUERIES):
             return False
         self._moved_at_queries = self.queries.count
         return True
@@ -73,6 +69,4 @@ class CenteringPolicy:
 
     def query_mean(self, catalogue_mean: Vector) -> Vector:
         """The mean that queries are centred by, shape (dimension,)."""
-        if self._shift is None:
-            return self.queries.mean()
-        return self.queries.shrunk(catalogue_mean + self._shift)
+        return self.queries.shrunk(catalogue_mean)

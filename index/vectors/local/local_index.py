@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from index.types.changes import RowChange
 from index.types.collection import CollectionSpec, CollectionStats
 from index.types.feedback.judgements import RowVerdicts, VerdictTally
 from index.types.query import SearchQuery
-from index.types.record import Show, StoredRecord, Vector
+from index.types.record import Show, StoredRecord
 from index.vectors.ann.ann_build_job import AnnBuilds
 from index.vectors.ann.centering import CenteringTransform, QueryMean
 from index.vectors.local.answering import Answering, Chosen
@@ -47,15 +47,12 @@ _CAPABILITIES = Capabilities(approximate=True, learning=True, saves=True)
 class LocalVectorIndexes:
     """Implements `index.contract.VectorIndexFactory`."""
 
-    def __init__(
-        self, builders: AnnBuilds | None = None, query_shift: Callable[[CollectionSpec], Vector | None] = lambda _: None
-    ) -> None:
-        """`builders`: how many ANN indexes are built at once. `query_shift`: by how much the mean of queries is assumed
-        to differ from that of a collection's records, shape (dimension,), while few queries came; None: nothing is."""
-        self._builders, self._query_shift = builders or AnnBuilds(), query_shift
+    def __init__(self, builders: AnnBuilds | None = None) -> None:
+        """`builders`: how many ANN indexes are built at once."""
+        self._builders = builders or AnnBuilds()
 
     def open(self, spec: CollectionSpec, store: RecordStore, site: IndexSite) -> LocalVectorIndex:
-        return LocalVectorIndex(spec, store, site, self._builders, self._query_shift(spec))
+        return LocalVectorIndex(spec, store, site, self._builders)
 
     def close(self) -> None:
         self._builders.close()
@@ -64,18 +61,13 @@ class LocalVectorIndexes:
 class LocalVectorIndex:
     """Implements `index.contract.VectorIndex`."""
 
-    def __init__(
-        self, spec: CollectionSpec, store: RecordStore, site: IndexSite, builders: AnnBuilds,
-        query_shift: Vector | None = None,
-    ) -> None:  # fmt: skip
+    def __init__(self, spec: CollectionSpec, store: RecordStore, site: IndexSite, builders: AnnBuilds) -> None:
         """Raises as the factory does."""
         self._snapshots = SnapshotFiles(spec, site)
         queries = QueryMean(spec.dimension, store.learnt("queries"))
         self.state, self.damaged_files = load(self._snapshots, store, spec.dimension)
         self.answering = Answering(spec.encoder_fingerprint, queries)
-        self.rebuilding = Rebuilding(
-            self.state, store, self._snapshots, builders, CenteringPolicy(queries, query_shift)
-        )
+        self.rebuilding = Rebuilding(self.state, store, self._snapshots, builders, CenteringPolicy(queries))
         self.set_learning(spec.learning)
 
     @property

@@ -4,7 +4,6 @@ encoder's own folder."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -24,16 +23,6 @@ class DrawnSamples:
 
     catalogue: Vectors
     photographs: Vectors
-
-    @cached_property
-    def catalogue_mean(self) -> Vectors:
-        """Shape (dimension,)."""
-        return np.asarray(self.catalogue.mean(0), np.float32)
-
-    @cached_property
-    def shift(self) -> Vectors:
-        """The mean of the photographs minus that of the catalogue pictures, shape (dimension,)."""
-        return np.asarray(self.photographs.mean(0) - self.catalogue_mean, np.float32)
 
     def write(self, path: Path) -> None:
         """Writes the vectors in 8 bits a number. Raises OSError."""

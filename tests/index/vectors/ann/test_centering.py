@@ -6,17 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from index import (
     Collection,
-    CollectionCache,
-    DataDirectory,
-    LocalVectorIndexes,
     RecordWrite,
     SearchQuery,
-    TenantDirectory,
 )
-from index.vectors.ann.centering import LEAST_GAIN, PRIOR_QUERIES, CenteringTransform, QueryMean, gain
+from index.vectors.ann.centering import FARTHEST, LEAST_GAIN, LEAST_QUERIES, RECENT, CenteringTransform, QueryMean, gain
 from tests.support.data import collections
 from tests.support.data.collections import directory, ids, loaded
 
@@ -60,11 +58,10 @@ def test_the_check_sees_a_gain_where_vectors_crowd_and_none_where_they_do_not() 
 
 
 def test_a_crowded_collection_is_centred_once_it_has_seen_enough_queries(collection: Collection) -> None:
-    taught(collection, crowded(ROWS), queries=100)
+    taught(collection, crowded(ROWS), queries=LEAST_QUERIES - 1)
     assert collection.maintain() == "snapshot"
     assert not collection.loaded_stats().learned
-    for vector in crowded(200, 6):
-        collection.search(SearchQuery(vector, 1))
+    collection.search(SearchQuery(crowded(1, 6)[0], 1))
     assert collection.maintain() == "learn"
     stats = collection.loaded_stats()
     assert stats.learned
@@ -170,41 +167,101 @@ def test_the_mean_of_the_queries_is_kept_and_no_query_is() -> None:
     assert QueryMean(5, mean.to_bytes()).count == 0  # of another dimension
 
 
-def test_few_or_like_queries_move_an_assumed_mean_no_further_than_their_share() -> None:
-    rng = np.random.default_rng(1)
-    assumed = (0.1 * rng.standard_normal(SPEC.dimension)).astype(np.float32)
-    for count in (0, 1, 5, 20, 1000):
-        mean = QueryMean(SPEC.dimension)
-        one = crowded(1, 9)[0]
-        for _ in range(count):
-            mean.add(one)
-        moved = np.linalg.norm(mean.shrunk(assumed) - assumed)
-        share = count / (PRIOR_QUERIES + count)
-        assert moved == pytest.approx(share * np.linalg.norm(one - assumed), abs=1e-5)
-        left = one - mean.shrunk(assumed)  # a query that came often is seen from the same side as before
-        assert left @ (one - assumed) / np.linalg.norm(left) / np.linalg.norm(one - assumed) > 0.999
+def noted(queries: np.ndarray) -> QueryMean:
+    mean = QueryMean(queries.shape[1])
+    for query in queries:
+        mean.add(query)
+    return mean
 
 
-def test_with_an_assumed_mean_centring_starts_before_any_query_and_few_cannot_spoil_it(tmp_path: Path) -> None:
-    shift = np.zeros(SPEC.dimension, np.float32)
-    cache = CollectionCache(LocalVectorIndexes(query_shift=lambda _: shift))
-    tenant = TenantDirectory(DataDirectory(tmp_path).tenant("a" * 32), collections.KEY, cache)
+@given(st.integers(2, 60), st.floats(0, 0.6), st.integers(0, 1000))
+def test_the_assumed_mean_of_queries_is_that_of_james_and_stein(count: int, common: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    catalogue_mean = (0.03 * rng.standard_normal(SPEC.dimension)).astype(np.float32)
+    queries = rng.standard_normal((count, SPEC.dimension)) / SPEC.dimension**0.5 + common * rng.standard_normal(96) / 5
+    queries = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float32)
+    mean, error = queries.mean(0, dtype=np.float64), np.cov(queries.T.astype(np.float64)).trace() / count
+    apart = np.linalg.norm(mean - catalogue_mean)
+    wanted = min(max(0, apart - error / apart), FARTHEST**2 / apart)  # how far from the catalogue's mean
+    found = noted(queries).shrunk(catalogue_mean) - catalogue_mean
+    assert np.linalg.norm(found) == pytest.approx(wanted, abs=1e-5)
+    assert found @ (mean - catalogue_mean) == pytest.approx(wanted * apart, abs=1e-5)
+
+
+def test_few_queries_are_believed_as_far_as_they_agree() -> None:
+    rng = np.random.default_rng(2)
+    here, there = np.zeros(96, np.float32), np.full(96, 0.45 / 96**0.5, np.float32)
+
+    def error(shift: np.ndarray, count: int) -> float:
+        """Of the estimate, as a share of what the plain mean of so many queries errs; the mean of 50 draws."""
+        errors = []
+        for _ in range(50):
+            queries = rng.standard_normal((count, 96)) * (0.8 / 96) ** 0.5 + shift
+            queries = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float32)
+            estimate, plain = noted(queries).shrunk(here) - shift, queries.mean(0) - shift
+            errors.append((estimate @ estimate, plain @ plain))
+        return float(np.divide(*np.sum(errors, axis=0)))
+
+    for count in (4, 16, 64):
+        assert error(here, count) < 0.2  # from the same world as the catalogue: its mean is right already
+        assert error(there, count) < 1.1  # from another one: hardly worse than the queries' own mean
+
+
+def test_a_query_that_comes_again_and_again_counts_once() -> None:
+    queries = crowded(RECENT, 3)
+    mean = noted(np.concatenate([queries, queries, queries[::-1]]))
+    assert mean.count == RECENT
+    assert mean.mean() == pytest.approx(queries.mean(0), abs=1e-6)
+    mean.add(crowded(1, 4)[0])
+    mean.add(queries[0])  # which was the first of so many
+    assert mean.count == RECENT + 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 40, 4000])
+def test_many_pictures_that_are_nearly_the_same_hardly_move_the_mean(count: int) -> None:
+    one, assumed = crowded(1, 9)[0], crowded(ROWS, common=0.5).mean(0)
+    alike = one + 1e-4 * np.random.default_rng(0).standard_normal((count, SPEC.dimension)).astype(np.float32)
+    moved = noted(alike).shrunk(assumed) - assumed
+    assert np.linalg.norm(moved) <= FARTHEST**2 / np.linalg.norm(one - assumed) + 1e-3
+    left = one - assumed - moved  # it is seen from the same side as before
+    assert left @ (one - assumed) / np.linalg.norm(left) / np.linalg.norm(one - assumed) > 0.999
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_centring_loses_nothing_after_no_few_or_many_queries_or_one_that_comes_often(
+    tmp_path: Path, shift: float
+) -> None:
+    tenant = directory(tmp_path)
     collection, vectors = tenant.create(SPEC), crowded(ROWS)
     collection.upsert([RecordWrite(str(n), v) for n, v in enumerate(vectors)])
-    while collection.maintain():
-        pass
-    assert collection.loaded_stats().learned
     rng = np.random.default_rng(3)
-    asked = rng.permutation(ROWS)[:60]
-    noisy = vectors[asked] + 0.1 * rng.standard_normal((60, SPEC.dimension)).astype(np.float32)
+    away = rng.standard_normal(SPEC.dimension) / SPEC.dimension**0.5  # shop photographs lie elsewhere
+    asked = rng.permutation(ROWS)[:124]
+    noisy = vectors[asked] + 0.07 * rng.standard_normal((124, SPEC.dimension)) + shift * away
+    noisy = (noisy / np.linalg.norm(noisy, axis=1, keepdims=True)).astype(np.float32)
+    right = [str(n) for n in asked.tolist()]
 
     def found() -> int:
-        return sum(ids(collection, SearchQuery(q, 1)) == [str(n)] for q, n in zip(noisy, asked.tolist(), strict=True))
+        """Of 60 queries that are not noted."""
+        learning = loaded(collection).index.learning
+        while collection.maintain():
+            pass
+        learning.queries.wanted = False
+        hits = [ids(collection, SearchQuery(q, 1)) == [n] for q, n in zip(noisy[:60], right[:60], strict=True)]
+        learning.queries.wanted = True
+        return sum(hits)
 
-    before = found()
-    for _ in range(40):  # one person, one picture
-        collection.search(SearchQuery(vectors[0], 1))
-    while collection.maintain():
-        pass
-    assert found() >= before - 2
+    plain = ((noisy[:60] @ vectors.T).argmax(1) == asked[:60]).sum()
+    assert found() == plain  # before any query came, the order is that of the distances
+    assert not collection.loaded_stats().learned
+    for first, last in ((60, 61), (61, 64), (64, 76), (76, 124)):  # 1, 4, 16 and 64 queries
+        for query in noisy[first:last]:
+            collection.search(SearchQuery(query, 1))
+        assert found() >= plain - 2  # some are found by chance
+    assert collection.loaded_stats().learned
+    after = found()
+    assert shift == 0 or after >= plain + 2
+    for _ in range(200):  # one person, one picture
+        collection.search(SearchQuery(noisy[60], 1))
+    assert found() == after
     tenant.close()
