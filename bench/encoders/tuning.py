@@ -238,8 +238,8 @@ def show(result: Mapping[str, Any]) -> None:
     """Prints tables of quality and of scores."""
     table = Table("", *(f"{name}: R@1 / mAP@10" for name in result), box=None)
     for row in next(iter(result.values()))["quality"]:
-        cells = (found["quality"].get(row) for found in result.values())
-        table.add_row(row, *("{R@1} / {mAP@10}".format(**c) if c else "" for c in cells))
+        figures = [found["quality"].get(row) for found in result.values()]
+        table.add_row(row, *("{R@1} / {mAP@10}".format(**f) if f else "" for f in figures))
     table.add_row("learned weights", *(str(found.get("weights", "")) for found in result.values()))
     Console().print(table)
     scored = {name: found["scores"] for name, found in result.items() if "scores" in found}
