@@ -52,7 +52,7 @@ run: $(STAMP) ## Start the service with a demo catalogue, search, and serve unti
 demo: $(STAMP) ## The same as run, but stop at the end
 	@$(BIN)/python -m examples.demo --listen $(LISTEN) --http $(HTTP)
 
-NOT_LONG = -m "not long" -n $(PYTEST_WORKERS) --dist loadgroup --durations 20 --durations-min 2
+NOT_LONG = -m "not long" -n $(PYTEST_WORKERS) --dist loadfile --durations 20 --durations-min 2
 MEASURED = $(BIN)/coverage run -m pytest $(NOT_LONG) --timeout 300
 COVERAGE_REPORT = $(BIN)/coverage combine -q && $(BIN)/python -m tests.support.coverage_report
 
@@ -76,10 +76,10 @@ coverage-rest: $(STAMP) ## Run what `make test COVERAGE=yes` skipped, and print 
 
 test-long: $(STAMP) ## Run the tests that take minutes
 	@$(BIN)/python -m pytest $(TESTS) -m long --timeout 1800
-	@TEST_VECTOR_INDEX=numpy $(BIN)/python -m pytest $(TESTS) -m "not long" -n $(PYTEST_WORKERS) --dist loadgroup
+	@TEST_VECTOR_INDEX=numpy $(BIN)/python -m pytest $(TESTS) -m "not long" -n $(PYTEST_WORKERS) --dist loadfile
 
 test-numpy-index: $(STAMP) ## Run the tests over a vector index of nothing but numpy, where they ask for no speed
-	@TEST_VECTOR_INDEX=numpy $(BIN)/python -m pytest $(TESTS) -m "not long" -n $(PYTEST_WORKERS) --dist loadgroup
+	@TEST_VECTOR_INDEX=numpy $(BIN)/python -m pytest $(TESTS) -m "not long" -n $(PYTEST_WORKERS) --dist loadfile
 
 reliability: $(STAMP) ## Test every fault at full length and write docs/reliability.md (forty minutes of one core)
 	@$(BIN)/python -m bench.reliability && $(BIN)/python docs/generate.py

@@ -23,7 +23,6 @@ from hypothesis import settings
 
 from afterimage.client import Client
 from service.intake.decode import prepare_opencv
-from tests.support.fixture_groups import group_of
 from tests.support.fixtures import _no_settings, collection, registry, uid  # noqa: F401 - fixtures
 from tests.support.needs import skipped_lines
 from tests.support.numpy_selection import install_where_chosen
@@ -38,14 +37,9 @@ settings.register_profile("afterimage", deadline=None)
 settings.load_profile("afterimage")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts another vector index into the service, where `make test-numpy-index` asks for it. Tests with a fixture of
-    their module or folder run in one process, so that it is made once."""
+    """Puts another vector index into the service, where `make test-numpy-index` asks for it."""
     install_where_chosen(items)
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None and (group := group_of(item)):
-            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.hookimpl(tryfirst=True)  # before the loops of pytest and of pytest-xdist

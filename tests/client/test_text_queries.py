@@ -101,9 +101,6 @@ def hits(client: Client, query: Term | Sequence[Term], k: int = SHOWN) -> list[s
     return [set(h.attributes["is"]) for h in client.search("c", query, k=k).hits]  # type: ignore[arg-type]
 
 
-pytestmark = pytest.mark.xdist_group("text queries")
-
-
 def test_a_text_finds_what_it_describes(shop: Client) -> None:
     first = {d: hits(shop, Term(text=d), k=1)[0] for d in descriptions()}
     whole = np.mean([set(d.split()) == found for d, found in first.items()])

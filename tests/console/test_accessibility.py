@@ -22,7 +22,7 @@ from tests.support.data.pictures import png
 from tests.support.servers.server import Server, share, start_server
 from tests.support.servers.shop import FETCHING, Shop
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
+pytestmark = pytest.mark.browser
 ROUTES = Path(__file__).parents[2] / "service/web/console/page/routes.js"
 LONG = "x" * 256  # an id, a product and a value that nothing can break
 Looks = list[tuple[Literal["light", "dark"], ViewportSize]]

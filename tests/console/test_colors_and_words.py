@@ -17,7 +17,7 @@ from tests.support.data.pictures import encode
 from tests.support.data.two_towers import SPECIAL, text_model, word_tokenizer, write_towers
 from tests.support.servers.server import Server, share, start_server
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
+pytestmark = pytest.mark.browser
 COLORS = ("crimson", "navy", "gold")
 WORDS = ("mug", "chair")
 PLACE = "#/collections/goods/search"

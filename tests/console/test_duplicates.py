@@ -13,7 +13,7 @@ from service.tenancy.apikeys import Scope
 from tests.console.conftest import PHONE, Console
 from tests.support.data.pictures import png
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
+pytestmark = pytest.mark.browser
 PLACE = "#/collections/shoes/duplicates"
 DIMENSION = 384
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, ViewportSize, expect
 from afterimage.client import Client, NewRecord, NewSource
 from tests.console.conftest import DESKTOP, PHONE, Console
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
+pytestmark = pytest.mark.browser
 NEAREST = "role=region[name='Nearest records'] >> li >> nth=5"
 LONGEST = "s" * 63  # that a collection or a source may be called
 MARKUP = "<img src=x onerror=alert(1)>"

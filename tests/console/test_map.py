@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from afterimage.client import Client, NewRecord, Term
 from tests.console.conftest import PHONE, Console
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
+pytestmark = pytest.mark.browser
 PLACE = "#/collections/shoes/map"
 DIMENSION = 384
 COLOURED = """canvas => {

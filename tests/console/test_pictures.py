@@ -15,7 +15,7 @@ from tests.support.data.pictures import png
 from tests.support.servers.server import Server, share, start_server
 from tests.support.servers.shop import FETCHING, Shop
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
+pytestmark = pytest.mark.browser
 SHOWN = {**FETCHING, "AFTERIMAGE_CONSOLE_PICTURE_HOSTS": "http://127.0.0.1:*"}
 ADD_PICTURE = "url => new Promise((ended) => Object.assign(new Image(), {onerror: ended, onload: ended}).src = url)"
 SEARCH, RECORD, DUPLICATES = (f"#/collections/shoes/{p}" for p in ("search?terms=1+r0", "records/r0", "duplicates"))

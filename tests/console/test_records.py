@@ -12,7 +12,7 @@ from afterimage.client import Client, NewRecord
 from service.tenancy.apikeys import Scope
 from tests.console.conftest import Console, Shelf, shelf_record
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
+pytestmark = pytest.mark.browser
 
 
 def column(page: Page, number: int = 1) -> list[str]:

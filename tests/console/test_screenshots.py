@@ -13,7 +13,7 @@ from afterimage.client import Client, NewRecord
 from examples.catalogue.generate import draw, draw_query, products
 from tests.console.conftest import Console
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console"), pytest.mark.long]
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 FOLDER = "CONSOLE_SCREENSHOTS"  # where to write them; unset: nowhere that lasts
 QUERY = 51
 DRAWN = (50, 51, 52, 54, 56, 87, 46, 20)  # the product of the query, and others

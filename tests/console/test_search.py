@@ -17,7 +17,7 @@ from tests.console.conftest import Console, Shelf, shelf_record
 from tests.support.data.pictures import encode, noise, png
 from tests.support.tools import need, run
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
+pytestmark = pytest.mark.browser
 PLACE = "#/collections/shelf/search"
 # What a drop or a paste gives to the page, of a file.
 GIVE = """([name, kind, bytes]) => {

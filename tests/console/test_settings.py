@@ -10,7 +10,7 @@ from service.tenancy.apikeys import Scope
 from service.tenancy.limits import Limits
 from tests.console.conftest import Console, Shelf, shelf_record
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
+pytestmark = pytest.mark.browser
 
 
 def test_a_collection_is_changed_keeps_other_pictures_and_is_deleted_in_two_steps(

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from service.tenancy.apikeys import Scope
 from tests.console.conftest import PHONE, Console
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
+pytestmark = pytest.mark.browser
 STORED = "() => JSON.stringify([{...sessionStorage}, {...localStorage}, document.cookie])"
 
 

@@ -15,7 +15,7 @@ from tests.support.data.pictures import png
 from tests.support.servers.server import Server, share, start_server
 from tests.support.servers.shop import FETCHING, Shop
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")

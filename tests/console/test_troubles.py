@@ -18,7 +18,7 @@ from tests.console.test_search import GIVE, file, give
 from tests.support.data.pictures import png
 from tests.support.servers.server import start_server
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
+pytestmark = pytest.mark.browser
 PLACE = "#/collections/shelf/search"
 UNREACHABLE = "The server cannot be reached"
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from afterimage.client import Client, NewRecord, Term
 from tests.console.conftest import PHONE, Console
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
+pytestmark = pytest.mark.browser
 
 
 def test_weak_results_are_counted_by_day_and_counting_is_stopped(

@@ -18,7 +18,6 @@ from bench.inversion.representations import COMPARABLE, MAP
 from bench.inversion.scene import Sizes, drawn_scene
 from service.encoder.registry import BUILTIN_FOLDER
 
-pytestmark = pytest.mark.xdist_group("inversion")
 SIZES = Sizes(training=70, known=40, collection=16, reconstructed=6, suspects=3, photographs=0)
 TRAINING = Training(epochs=2, sharpened=1, components=8)
 

@@ -19,7 +19,6 @@ from tests.support.data.collections import SPEC, directory, ids, loaded, record,
 from tests.support.data.files import flip_byte
 
 ROWS, FEW = 4000, 2000  # of what the tests share, and of what a test builds for itself
-pytestmark = pytest.mark.xdist_group("ann index")  # one process builds what the tests share
 
 
 @pytest.fixture(scope="module")

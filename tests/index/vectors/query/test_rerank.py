@@ -12,9 +12,6 @@ from tests.support.data.collections import SPEC, directory, loaded, record, vect
 ROWS = 6000
 
 
-pytestmark = pytest.mark.xdist_group("rerank")  # one process builds the ANN index
-
-
 @pytest.fixture(scope="module")
 def view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[View]:
     """The view of a collection of ROWS records with an ANN index; no test changes it."""
