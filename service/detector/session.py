@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from service.detector.manifest import DetectorManifest
 from service.detector.outputs import Candidates, candidates_of
 from service.encoder.preprocess import tensor_shape
-from service.encoder.session import load_model
+from service.encoder.session import first_line, load_model
 from service.errors import SettingError
 
 
@@ -28,14 +28,14 @@ class DetectorSession:
         except SettingError:
             raise
         except Exception as error:  # ONNX Runtime raises a class of its own per failure
-            raise self._wrong(f"ONNX Runtime cannot load {manifest.model}: {_first_line(error)}") from error
+            raise self._wrong(f"ONNX Runtime cannot load {manifest.model}: {first_line(error)}") from error
         self._batched = self._check_names()
         shape, spec = tensor_shape(manifest.input), manifest.input
         slope = np.linspace(0, 255 if spec.dtype == "uint8" else 1, int(np.prod(shape)))
         try:
             self.detect(slope.reshape(shape).astype(spec.dtype))
         except Exception as error:
-            raise self._wrong(f"cannot detect anything: {_first_line(error)}") from error
+            raise self._wrong(f"cannot detect anything: {first_line(error)}") from error
 
     def detect(self, tensor: NDArray[np.generic]) -> Candidates:
         """The candidates of one picture, as the manifest's `input` describes it, without an axis of the batch.
@@ -63,7 +63,3 @@ class DetectorSession:
 
     def _wrong(self, problem: str) -> SettingError:
         return SettingError(f"detector {self.manifest.id}: {problem}")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

@@ -79,7 +79,7 @@ def load_encoder(load: Callable[[int], Encoder], hardware: Hardware) -> LoadedEn
     """Loads a model with the number of threads that does most; `load` takes that number. Raises what `load` raises."""
     ways = [_way(load(threads), threads, hardware) for threads in _wanted_threads(hardware)]
     way = _fastest(ways) if hardware.batch else _larger_batches(_fastest(ways))
-    speed = 0.0 if hardware.batch and hardware.threads else way.pictures_per_second()
+    speed = 0.0 if hardware.batch and hardware.threads else _best_speed(way, _BATCH_ROUNDS)
     found = LoadedEncoder(way.encoder, Execution(way.threads, way.runs, way.batch, speed))
     _LOG.info("encoder %s: execution %s", found.encoder.manifest.id, found.execution)
     return found
@@ -139,7 +139,10 @@ def runs_at_a_time(cores: int, threads: int, provider: str) -> int:
 
 def pictures_per_second(encoder: Encoder, batch: int, runs: int, rounds: int) -> float:
     """The best of a few rounds, in each of which every one of `runs` threads runs twice."""
-    way = _Way(encoder, 0, runs, batch)
+    return _best_speed(_Way(encoder, 0, runs, batch), rounds)
+
+
+def _best_speed(way: _Way, rounds: int) -> float:
     return max(way.pictures_per_second() for _ in range(rounds))
 
 

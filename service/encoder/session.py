@@ -59,6 +59,11 @@ def load_model(model: str | bytes, threads: int, provider: str = "cpu") -> onnxr
     return session
 
 
+def first_line(error: Exception) -> str:
+    """What an error of ONNX Runtime says first; traces follow."""
+    return str(error).strip().partition("\n")[0]
+
+
 def provider_options(provider: str, threads: int) -> dict[str, str]:
     """Options under which an execution provider gives the vectors that others give, with as many threads.
 
@@ -94,8 +99,8 @@ class EncoderSession:
         except SettingError:
             raise
         except Exception as error:  # ONNX Runtime raises a class of its own per failure
-            why = str(error).strip().partition("\n")[0]
-            raise SettingError(f"encoder {manifest.id}: ONNX Runtime cannot load the model: {why}") from error
+            message = f"encoder {manifest.id}: ONNX Runtime cannot load the model: {first_line(error)}"
+            raise SettingError(message) from error
         self._fixed_batch = self._check_names()
         self._check_dimension()
 
@@ -160,8 +165,7 @@ class EncoderSession:
         try:
             vector = self.run(np.stack(self.trial(1)))[0]
         except Exception as error:
-            why = str(error).strip().partition("\n")[0]
-            raise SettingError(f"encoder {spec.id}: cannot encode a picture: {why}") from error
+            raise SettingError(f"encoder {spec.id}: cannot encode a picture: {first_line(error)}") from error
         found = len(vector)
         if not vector.any():
             raise SettingError(

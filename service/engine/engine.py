@@ -131,13 +131,13 @@ class Engine:
         found = await self.pictures.encode_tensor(drawn, encoder, purpose)
         return Encoded(only_color(found.vector, encoder.output.blocks))
 
-    async def encoded_text(self, principal: Principal, text: str, encoder: Manifest) -> Encoded:
-        """The vector of a text that someone searches with, for the allowance of a picture. Raises ServiceError
-        (QUERY_UNSUPPORTED, ARGUMENT_INVALID)."""
-        check_takes_text(encoder)
+    async def encoded_text(self, principal: Principal, text: str, encoder: Manifest, field: str) -> Encoded:
+        """The vector of a text, for the allowance of a picture. field: of the request, with the text. Raises
+        ServiceError (QUERY_UNSUPPORTED, ARGUMENT_INVALID)."""
+        check_takes_text(encoder, field)
         found = await self.pictures.encode_text(text, encoder, Purpose(principal.tenant_uid, Lane.SEARCH))
         if not found.vector.any():
-            raise nothing_made_of_text()
+            raise nothing_made_of_text(field)
         return found
 
     async def kept_picture(self, linked: Linked) -> bytes:

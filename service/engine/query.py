@@ -103,7 +103,7 @@ async def _encode_terms(
         if term.color is not None:
             return await engine.encoded_color(principal, term.color, engine.encoder_of(collection))
         if term.text:
-            return await engine.encoded_text(principal, term.text, engine.encoder_of(collection))
+            return await engine.encoded_text(principal, term.text, engine.encoder_of(collection), "query.text")
         return known(term)
 
     if all(t.picture is None and t.color is None and not t.text for t in terms):

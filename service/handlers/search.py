@@ -167,7 +167,7 @@ class SearchHandlers(JudgementHandlers):
 
     async def _encode_text(self, text: str, encoder: Manifest, caller: Principal) -> Encoded | ServiceError:
         try:
-            return await self._engine.encoded_text(caller, to_text(text, "texts"), encoder)
+            return await self._engine.encoded_text(caller, to_text(text, "texts"), encoder, "texts")
         except Exception as failure:
             return as_service_error(failure)
 

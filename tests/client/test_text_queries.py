@@ -126,14 +126,14 @@ def test_a_text_beside_a_picture_moves_the_query(shop: Client) -> None:
 def test_vectors_of_texts_are_those_that_searches_use(towers: Server, shop: Client) -> None:
     one, two, none = shop.encode_texts(["mug", "green chair", " "], encoder_id="towers")
     assert none.error is not None
-    assert none.error.reason == "ARGUMENT_INVALID"
+    assert (none.error.reason, none.error.field) == ("ARGUMENT_INVALID", "texts")
     by_vector = shop.search("c", Term(vector=unpack_vector(two.vector)), k=3)
     assert [h.record_id for h in by_vector.hits] == [
         h.record_id for h in shop.search("c", Term(text="green chair"), k=3).hits
     ]
     (refused,) = shop.encode_texts(["mug"], encoder_id="builtin")
     assert refused.error is not None
-    assert refused.error.reason == "QUERY_UNSUPPORTED"
+    assert (refused.error.reason, refused.error.field) == ("QUERY_UNSUPPORTED", "texts")
     body = json.dumps({"model": "towers", "input": ["green chair", "mug"]}).encode()
     headers = {"authorization": f"Bearer {towers.key('acme')}", "content-type": "application/json"}
     request = urllib.request.Request(f"http://{towers.http}/v1/embeddings", body, headers)

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from service.cli.output import CommandError, Exit, end_failed, print_json, print_table
+from service.cli.models.adding import ModelFolder, show_checks
+from service.cli.output import CommandError, print_json, print_table
 
 if TYPE_CHECKING:
-    from service.cli.models.model_folder import ModelFolder
     from service.detector.adding.comparison import Comparison
-    from service.detector.adding.proposal import Proposal
-    from service.detector.adding.trial import Trial
+    from service.detector.manifest import DetectorManifest
+    from service.encoder.adding.model_file import Proposal
+    from service.encoder.adding.trial import Checks
 
 _COLUMNS = {
     "detector_id": "detector", "ap50": "AP50 %", "ap": "AP50:95 %", "recall": "found %", "precision": "right %",
@@ -26,8 +27,8 @@ class AddedDetector:
     """What came of `afterimage detectors add`. sizes_mb: of the models compared, by id. source: of the pictures, for
     people. failures: a line for each picture that cannot be used."""
 
-    proposal: Proposal
-    trial: Trial
+    proposal: Proposal[DetectorManifest]
+    trial: Checks
     target: ModelFolder
     comparison: Comparison | None = None
     source: str = ""
@@ -57,9 +58,7 @@ def show_added(found: AddedDetector, *, written: bool, as_json: bool) -> None:
             "boxes": compared.boxes if compared else 0, "failures": found.failures,
         })  # fmt: skip
         return
-    print_table(["", manifest.id, "because"], [[g.what, g.value, g.why] for g in found.proposal.guesses])
-    print()
-    print_table(["check", "state", "detail"], [[c.name, c.state, c.detail] for c in found.trial.checks])
+    show_checks(manifest.id, found.proposal.guesses, found.trial)
     if compared:
         known = f"with {compared.boxes} known boxes" if compared.boxes else "without known boxes"
         print(f"\n{compared.pictures} {found.source}, {known}:")
@@ -69,18 +68,6 @@ def show_added(found: AddedDetector, *, written: bool, as_json: bool) -> None:
         print(f"Saved to {found.target.folder}. Servers with `detector = {manifest.id}` use it after a restart.")
     elif found.trial.passed:
         print("Dry run: nothing was written.")
-
-
-def end_added(found: AddedDetector, *, as_json: bool) -> None:
-    """Ends the command with the exit code of what went wrong, if anything did."""
-    if not found.trial.passed:
-        said = "; ".join(c.name for c in found.trial.checks if c.state == "failed")
-        failure = CommandError(f"checks failed: {said}; nothing was written", reason="DETECTOR_UNUSABLE")
-        end_failed(failure, as_json=as_json)
-    if found.failures:
-        said = f"{len(found.failures)} pictures failed"
-        failure = CommandError(said, reason="PICTURES_FAILED", code=Exit.SOME_RECORDS_FAILED)
-        end_failed(failure, as_json=as_json)
 
 
 def _print_rows(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from service.cli.output import CommandError, Exit, end_failed, print_json, print_table
+from service.cli.models.adding import ModelFolder, show_checks
+from service.cli.output import CommandError, print_json, print_table
 
 if TYPE_CHECKING:
-    from service.cli.models.model_folder import ModelFolder
     from service.encoder.adding.comparison import Comparison
-    from service.encoder.adding.proposal import Proposal
+    from service.encoder.adding.model_file import Proposal
     from service.encoder.adding.trial import Trial
     from service.encoder.drawn.samples import DrawnSamples
     from service.encoder.manifest import Manifest
@@ -24,7 +24,7 @@ class AddedEncoder:
     samples: vectors of drawn products, or None where nobody asked for them."""
 
     manifest: Manifest
-    proposal: Proposal
+    proposal: Proposal[Manifest]
     trial: Trial
     target: ModelFolder
     comparison: Comparison | None = None
@@ -61,9 +61,7 @@ def show_added(found: AddedEncoder, *, written: bool, as_json: bool) -> None:
             "queries": found.comparison.queries if found.comparison else 0, "failures": found.failures,
         })  # fmt: skip
         return
-    print_table(["", found.manifest.id, "because"], [[g.what, g.value, g.why] for g in found.proposal.guesses])
-    print()
-    print_table(["check", "state", "detail"], [[c.name, c.state, c.detail] for c in found.trial.checks])
+    show_checks(found.manifest.id, found.proposal.guesses, found.trial)
     if found.comparison:
         print(f"\n{found.comparison.queries} queries; right is what {found.comparison.truth} say:")
         columns = ["encoder", "R@1 %", "mAP@10 %", "ms a picture", "numbers", "MB"]
@@ -73,19 +71,3 @@ def show_added(found: AddedEncoder, *, written: bool, as_json: bool) -> None:
         print(f"Saved to {found.target.folder}. Servers use it after a restart.")
     elif found.trial.passed:
         print("Dry run: nothing was written.")
-
-
-def end_added(found: AddedEncoder, *, as_json: bool) -> None:
-    """Ends the command with the exit code of what went wrong, if anything did."""
-    if not found.trial.passed:
-        said = "; ".join(c.name for c in found.trial.checks if c.state == "failed")
-        end_failed(
-            CommandError(f"checks failed: {said}; nothing was written", reason="ENCODER_UNUSABLE"), as_json=as_json
-        )
-    if found.failures:
-        end_failed(
-            CommandError(
-                f"{len(found.failures)} pictures failed", reason="PICTURES_FAILED", code=Exit.SOME_RECORDS_FAILED
-            ),
-            as_json=as_json,
-        )

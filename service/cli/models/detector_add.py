@@ -4,24 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.progress import track
 
-from service.cli.models.added_detector import AddedDetector, end_added, show_added, write_added
+from service.cli.models.added_detector import AddedDetector, show_added, write_added
+from service.cli.models.adding import (
+    ModelFolder,
+    PictureFiles,
+    end_added,
+    known_family,
+    proposed,
+    size_of,
+    target_folder,
+    tracked,
+)
 from service.cli.models.marked_pictures import MarkedFolder, find_marked
-from service.cli.models.model_folder import ModelFolder, size_of, target_folder
-from service.cli.output import CommandError, Exit, JsonFlag, console
+from service.cli.output import CommandError, Exit, JsonFlag
 from service.config import load_settings
 
 if TYPE_CHECKING:
     from service.detector.adding.comparison import MarkedPicture
-    from service.detector.adding.proposal import Proposal, Wishes
+    from service.detector.manifest import DetectorManifest
     from service.detector.registry import DetectorRegistry
     from service.detector.session import DetectorSession
+    from service.encoder.adding.model_file import Proposal
     from service.settings.model import Settings
 
 DirOption = Annotated[Path | None, typer.Option(help="Directory of custom detectors. [env: AFTERIMAGE_DETECTORS_DIR]")]
@@ -77,7 +85,8 @@ def add(
 
     Look first, with other guesses: afterimage detectors add model.onnx --id shelf --family rt-detr --dry-run
     """
-    from service.detector.adding.proposal import Wishes
+    from service.detector.adding.families import FAMILIES
+    from service.detector.adding.proposal import Wishes, propose
     from service.detector.manifest import MANIFEST_NAME
     from service.detector.session import DetectorSession
     from service.intake.decode import prepare_opencv
@@ -85,10 +94,10 @@ def add(
     prepare_opencv()
     settings, registry = registry_of(detectors_dir)
     wishes = Wishes(
-        detector_id, _known_family(family), _labels_of(labels), size_of(size), resize or "", score_function or "",
-        box_format or "", min_score, version, license_,
+        detector_id, known_family(family, FAMILIES), _labels_of(labels), size_of(size), resize or "",
+        score_function or "", box_format or "", min_score, version, license_,
     )  # fmt: skip
-    proposal = _proposal(file, wishes)
+    proposal = proposed(lambda: propose(file, wishes))
     folder = target_folder(file, proposal.manifest.id, settings.detectors_dir)
     target = ModelFolder(folder, MANIFEST_NAME, file, proposal.content)
     target.check_free(force=force, reason="DETECTOR_EXISTS")
@@ -106,7 +115,7 @@ def add(
     if written:
         write_added(found)
     show_added(found, written=written, as_json=json)
-    end_added(found, as_json=json)
+    end_added(found.trial, found.failures, "DETECTOR_UNUSABLE", as_json=json)
 
 
 def registry_of(detectors_dir: Path | None) -> tuple[Settings, DetectorRegistry]:
@@ -116,14 +125,6 @@ def registry_of(detectors_dir: Path | None) -> tuple[Settings, DetectorRegistry]
 
     settings = load_settings({"detectors_dir": detectors_dir}).settings
     return settings, detectors_of(settings.model_copy(update={"detector": BUILTIN}))
-
-
-def _known_family(name: str) -> str:
-    from service.detector.adding.families import FAMILIES
-
-    if name and name not in FAMILIES:
-        raise CommandError(f"--family must be one of {', '.join(sorted(FAMILIES))}", code=Exit.USAGE)
-    return name
 
 
 def _labels_of(path: Path | None) -> tuple[str, ...]:
@@ -138,26 +139,18 @@ def _labels_of(path: Path | None) -> tuple[str, ...]:
     return found
 
 
-def _proposal(file: Path, wishes: Wishes) -> Proposal:
-    from service.detector.adding.proposal import propose
-    from service.encoder.adding.picture_input import UnusableGraph
-
-    try:
-        return propose(file, wishes)
-    except UnusableGraph as error:
-        raise CommandError(str(error), reason="MODEL_UNUSABLE") from None
-
-
 def _check_id(folder: Path, detector_id: str, registry: DetectorRegistry) -> None:
     other = registry.folders().get(detector_id)
     if other is not None and other.resolve() != folder.resolve():
         raise CommandError(f"{other} has a detector {detector_id!r}; pass --id", reason="DETECTOR_EXISTS")
 
 
-def _tried(session: DetectorSession, proposal: Proposal, target: ModelFolder, *, quiet: bool) -> AddedDetector:
+def _tried(
+    session: DetectorSession, proposal: Proposal[DetectorManifest], target: ModelFolder, *, quiet: bool
+) -> AddedDetector:
     from service.detector.adding.trial import try_detector
 
-    return AddedDetector(proposal, try_detector(session, _tracked("Trying", quiet=quiet)), target)
+    return AddedDetector(proposal, try_detector(session, tracked("Trying", quiet=quiet)), target)
 
 
 def _measured(
@@ -165,17 +158,13 @@ def _measured(
 ) -> AddedDetector:
     from service.detector.adding.comparison import DRAWN_SCENES, compare, drawn_scenes
 
-    marked = None if chosen is None else MarkedFolder(settings, chosen)
+    marked = None if chosen is None else MarkedFolder(PictureFiles(settings), chosen)
     source: Iterable[MarkedPicture] = drawn_scenes() if marked is None else marked
     total = DRAWN_SCENES if marked is None else len(marked)
     try:
-        comparison = compare(sessions, _tracked("Measuring", quiet=quiet)(source, total=total))
+        comparison = compare(sessions, tracked("Measuring", quiet=quiet)(source, total=total))
     except ValueError as error:
         raise CommandError(f"--pictures: {error}", code=Exit.USAGE) from None
-    failures = () if marked is None else marked.failures
+    failures = () if marked is None else marked.files.failures
     named = "drawn scenes" if marked is None else "pictures"
     return replace(found, comparison=comparison, source=named, failures=failures)
-
-
-def _tracked(title: str, *, quiet: bool) -> Any:
-    return partial(track, description=title, console=console(stderr=True), transient=True, disable=quiet)

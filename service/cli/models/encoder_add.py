@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.progress import track
 
-from service.cli.models.added_encoder import AddedEncoder, end_added, show_added, write_added
+from service.cli.models.added_encoder import AddedEncoder, show_added, write_added
+from service.cli.models.adding import (
+    ModelFolder,
+    PictureFiles,
+    end_added,
+    known_family,
+    proposed,
+    size_of,
+    target_folder,
+    tracked,
+)
 from service.cli.models.encoder_bench import DirOption, registry_of
 from service.cli.models.grouped_pictures import DecodedPictures, find_grouped
-from service.cli.models.model_folder import ModelFolder, size_of, target_folder
-from service.cli.output import CommandError, Exit, JsonFlag, console
+from service.cli.output import CommandError, Exit, JsonFlag
 
 if TYPE_CHECKING:
-    from service.encoder.adding.proposal import Proposal, Wishes
+    from service.encoder.adding.model_file import Proposal
     from service.encoder.contract import Encoder
     from service.encoder.drawn.samples import DrawnSamples
     from service.encoder.manifest import Manifest
@@ -76,7 +83,8 @@ def add(
 
     Look first, with other guesses: afterimage encoders add model.onnx --id shoes --family clip --pooling cls --dry-run
     """
-    from service.encoder.adding.proposal import Wishes
+    from service.encoder.adding.families import FAMILIES
+    from service.encoder.adding.proposal import Wishes, propose
     from service.encoder.kinds import load_kind
     from service.encoder.manifest import MANIFEST_NAME
     from service.intake.decode import prepare_opencv
@@ -84,9 +92,16 @@ def add(
     prepare_opencv()
     settings, registry = registry_of(encoders_dir)
     wishes = Wishes(
-        encoder_id, _known_family(family), output, pooling or "", size_of(size), resize or "", version, license_
+        encoder_id,
+        known_family(family, FAMILIES),
+        output,
+        pooling or "",
+        size_of(size),
+        resize or "",
+        version,
+        license_,
     )
-    proposal = _proposal(file, wishes)
+    proposal = proposed(lambda: propose(file, wishes))
     folder = target_folder(file, proposal.manifest.id, settings.encoders_dir)
     target = ModelFolder(folder, MANIFEST_NAME, file, proposal.content)
     _check_id(folder, proposal.manifest.id, registry)
@@ -97,7 +112,7 @@ def add(
     found = _tried(encoder, proposal, target, quiet=json)
     if found.trial.passed and pictures is not None:
         encoders = [encoder, registry.session_with(other, settings.cores)]
-        found = _measured(found, encoders, DecodedPictures(settings, chosen), quiet=json)
+        found = _measured(found, encoders, DecodedPictures(PictureFiles(settings), chosen), quiet=json)
         sizes = {found.manifest.id: _megabytes(source, found.manifest)}
         found = replace(found, sizes_mb=sizes | {other.id: _megabytes(registry.folder(other), other)})
     if found.trial.passed and drawn and not dry_run:
@@ -106,25 +121,7 @@ def add(
     if written:
         write_added(found)
     show_added(found, written=written, as_json=json)
-    end_added(found, as_json=json)
-
-
-def _known_family(name: str) -> str:
-    from service.encoder.adding.families import FAMILIES
-
-    if name and name not in FAMILIES:
-        raise CommandError(f"--family must be one of {', '.join(sorted(FAMILIES))}", code=Exit.USAGE)
-    return name
-
-
-def _proposal(file: Path, wishes: Wishes) -> Proposal:
-    from service.encoder.adding.graph import UnusableGraph
-    from service.encoder.adding.proposal import propose
-
-    try:
-        return propose(file, wishes)
-    except UnusableGraph as error:
-        raise CommandError(str(error), reason="MODEL_UNUSABLE") from None
+    end_added(found.trial, found.failures, "ENCODER_UNUSABLE", as_json=json)
 
 
 def _check_id(folder: Path, encoder_id: str, registry: EncoderRegistry) -> None:
@@ -135,10 +132,10 @@ def _check_id(folder: Path, encoder_id: str, registry: EncoderRegistry) -> None:
         )
 
 
-def _tried(encoder: Encoder, proposal: Proposal, target: ModelFolder, *, quiet: bool) -> AddedEncoder:
+def _tried(encoder: Encoder, proposal: Proposal[Manifest], target: ModelFolder, *, quiet: bool) -> AddedEncoder:
     from service.encoder.adding.trial import try_encoder
 
-    trial = try_encoder(encoder, _tracked("Trying", quiet=quiet))
+    trial = try_encoder(encoder, tracked("Trying", quiet=quiet))
     manifest = proposal.manifest
     if trial.score is not None:
         manifest = manifest.model_copy(update={"score": trial.score})
@@ -150,13 +147,13 @@ def _measured(
 ) -> AddedEncoder:
     from service.encoder.adding.comparison import compare, truth_of
 
-    shown = track(pictures, "Measuring", console=console(stderr=True), transient=True, disable=quiet)
+    shown = tracked("Measuring", quiet=quiet)(pictures)
     try:
         comparison = compare(encoders, shown, truth_of(p.group for p in pictures.pictures))
     except ValueError as error:
         raise CommandError(f"--pictures: {error}", code=Exit.USAGE) from None
     manifest = found.manifest.model_copy(update={"score": comparison.score or found.manifest.score})
-    return replace(found, manifest=manifest, comparison=comparison, failures=pictures.failures)
+    return replace(found, manifest=manifest, comparison=comparison, failures=pictures.files.failures)
 
 
 def _megabytes(source: Path | bytes, manifest: Manifest) -> float:
@@ -167,8 +164,4 @@ def _megabytes(source: Path | bytes, manifest: Manifest) -> float:
 def _drawn_samples(encoder: Encoder, *, quiet: bool) -> DrawnSamples:
     from service.encoder.drawn.measure import measured
 
-    return measured(encoder, progress=_tracked("Drawing", quiet=quiet))
-
-
-def _tracked(title: str, *, quiet: bool) -> Any:
-    return partial(track, description=title, console=console(stderr=True), transient=True, disable=quiet)
+    return measured(encoder, progress=tracked("Drawing", quiet=quiet))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from service.cli.collections.pictures import find_files, read_table
+from service.cli.models.adding import PictureFiles
 from service.cli.output import CommandError
 
 if TYPE_CHECKING:
     from service.encoder.adding.comparison import GroupedPicture
-    from service.settings.model import Settings
 
 _SEED = 3
 
@@ -27,39 +27,23 @@ class PictureInGroup:
     group: str
 
 
-@dataclass
+@dataclass(frozen=True)
 class DecodedPictures:
-    """Decodes pictures one by one, after `prepare_opencv`.
+    """Decodes pictures one by one, after `prepare_opencv`. files: has the failures, complete after the last one."""
 
-    `failures`: a line for each that cannot be used, complete after the last one.
-    """
-
-    settings: Settings
+    files: PictureFiles
     pictures: Sequence[PictureInGroup]
-    failures: list[dict[str, str]] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[GroupedPicture]:
-        from service.composition.parts import limits_of
         from service.encoder.adding.comparison import GroupedPicture
-        from service.errors import ServiceError
-        from service.intake.decode import decode
 
-        limits = limits_of(self.settings)
         for picture in self.pictures:
-            try:
-                pixels = decode(picture.path.read_bytes(), limits)
-            except ServiceError as error:
-                self._fail(picture, error.reason.name, error.message)
-            except OSError as error:
-                self._fail(picture, "FILE_UNREADABLE", str(error.strerror))
-            else:
+            pixels = self.files.decoded(picture.path)
+            if pixels is not None:
                 yield GroupedPicture(pixels, picture.group)
 
     def __len__(self) -> int:
         return len(self.pictures)
-
-    def _fail(self, picture: PictureInGroup, reason: str, message: str) -> None:
-        self.failures.append({"file": str(picture.path), "reason": reason, "message": message})
 
 
 def find_grouped(source: Path, limit: int) -> list[PictureInGroup]:

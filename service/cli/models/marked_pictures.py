@@ -3,60 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from service.cli.collections.pictures import find_files
+from service.cli.models.adding import PictureFiles
 from service.cli.output import CommandError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from service.detector.adding.comparison import MarkedPicture
-    from service.settings.model import Settings
 
 _SEED = 3
 
 
-@dataclass
+@dataclass(frozen=True)
 class MarkedFolder:
     """Decodes pictures one by one, after `prepare_opencv`. Marks are files as of YOLO, beside the pictures or in a
-    folder `labels` beside a folder `images`.
+    folder `labels` beside a folder `images`. files: has the failures, complete after the last picture."""
 
-    `failures`: a line for each that cannot be used, complete after the last one.
-    """
-
-    settings: Settings
+    files: PictureFiles
     paths: Sequence[Path]
-    failures: list[dict[str, str]] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[MarkedPicture]:
         """Raises CommandError where a file of marks is none."""
-        from service.composition.parts import limits_of
         from service.detector.adding.comparison import MarkedPicture
-        from service.errors import ServiceError
-        from service.intake.decode import decode
 
-        limits = limits_of(self.settings)
         for path in self.paths:
             boxes = _boxes_beside(path)
-            try:
-                pixels = decode(path.read_bytes(), limits)
-            except ServiceError as error:
-                self._fail(path, error.reason.name, error.message)
-            except OSError as error:
-                self._fail(path, "FILE_UNREADABLE", str(error.strerror))
-            else:
+            pixels = self.files.decoded(path)
+            if pixels is not None:
                 yield MarkedPicture(pixels, boxes)
 
     def __len__(self) -> int:
         return len(self.paths)
-
-    def _fail(self, path: Path, reason: str, message: str) -> None:
-        self.failures.append({"file": str(path), "reason": reason, "message": message})
 
 
 def find_marked(folder: Path, limit: int) -> list[Path]:

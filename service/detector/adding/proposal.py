@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from service.detector.adding.families import DetectorFamily, Recognised, recognise
 from service.detector.adding.graph import DetectorFacts, load_graph, read_facts, whole, with_columns
 from service.detector.adding.outputs_read import Arrays, OutputsRead, read_outputs
 from service.detector.manifest import DetectorManifest
+from service.detector.registry import BUILTIN
+from service.encoder.adding.model_file import (
+    Guess,
+    Model,
+    Proposal,
+    Size,
+    checked,
+    chosen_sizes,
+    first_run,
+    model_id,
+    stated_model,
+    telling_name,
+)
 from service.encoder.adding.picture_input import UnusableGraph
 from service.encoder.builtin.generator.scenes import draw_scene
-from service.encoder.manifest import InputSpec, model_digest
+from service.encoder.manifest import InputSpec
 from service.encoder.preprocess import tensor_shape, to_tensor
-from service.encoder.session import load_model
 
+_CHANGED = ("detector.onnx", "detector-outputs.onnx")  # names of a model that had to be changed
 _SIDES = (640, 800, 512, 416, 320, 300, 224)
 _SCENE = 3  # a drawn scene with several goods
 _COCO = 90  # classes of most detectors that do not say how many they have
@@ -45,104 +56,48 @@ class Wishes:
     license: str = "unknown"
 
 
-@dataclass(frozen=True)
-class Guess:
-    """What was decided, and by what."""
-
-    what: str
-    value: str
-    why: str
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A manifest with the reasons for it. content: the model, where the file had to be changed; None: it is used as it
-    is."""
-
-    manifest: DetectorManifest
-    content: bytes | None
-    guesses: tuple[Guess, ...]
-
-
-def propose(path: Path, wishes: Wishes) -> Proposal:
+def propose(path: Path, wishes: Wishes) -> Proposal[DetectorManifest]:
     """Inspects a file, and runs it on a drawn scene.
 
     Raises UnusableGraph, with the reason and what to do about it.
     """
     facts = read_facts(load_graph(path, weights=False))
     content = whole(load_graph(path, weights=True)) if facts.external else None
-    size, results = _first_run(content or str(path), facts, _sizes(facts, wishes))
+    run = partial(_results, facts)
+    size, results = first_run(content or str(path), chosen_sizes(facts.picture.size, wishes.size, _SIDES), run)
     labels = wishes.labels or facts.labels
     read = read_outputs(results, len(labels))
     known = Recognised(wishes.family, "as stated") if wishes.family else recognise(read.kind, facts.names, path.name)
     if known.family.kind != read.kind:
         raise UnusableGraph(f"the outputs are not those of {known.name}: {read.why}")
     if facts.picture.size is None and wishes.size is None and size != (usual := (known.family.size,) * 2):
-        size, results = _first_run(content or str(path), facts, [usual, size])
+        size, results = first_run(content or str(path), [usual, size], run)
         read = read_outputs(results, len(labels))
     if read.columns:
         content = with_columns(load_graph(path, weights=True), read.boxes)
     stated = {
         "id": wishes.detector_id or detector_id_of(path), "version": wishes.version, "license": wishes.license,
-        "model": path.name if content is None else _name_beside(path),
-        "sha256": model_digest(path) if content is None else hashlib.sha256(content).hexdigest(),
+        **stated_model(path, content, _CHANGED),
         "input": _input(facts, known.family, size, wishes), "output": _output(read, known, wishes),
         "labels": labels or _numbered(read, known, wishes),
         **({} if wishes.min_score is None else {"min_score": wishes.min_score}),
     }  # fmt: skip
-    try:
-        manifest = DetectorManifest.model_validate(stated)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UnusableGraph(f"{'.'.join(str(p) for p in first['loc'])}: {first['msg']}") from error
+    manifest = checked(DetectorManifest, stated)
     return Proposal(manifest, content, tuple(_guesses(facts, read, known, manifest, wishes, content is not None)))
 
 
 def detector_id_of(path: Path) -> str:
     """An id that follows from the name of the file, or of its folder where the file's says nothing."""
-    told = path.resolve().parent.name if path.stem.lower() in _NAMELESS else path.stem
-    found = re.sub(r"[^a-z0-9._-]+", "-", told.lower()).strip("-._")[:63]
-    if not found or found == "builtin":
-        raise UnusableGraph(f"{path}: no id follows from this name; pass --id")
-    return found
+    return model_id(path, telling_name(path, _NAMELESS), lambda found: found == BUILTIN)
 
 
-def _name_beside(path: Path) -> str:
-    """The name of the changed model: never that of the file, which stays as it is."""
-    return "detector.onnx" if path.name != "detector.onnx" else "detector-outputs.onnx"
-
-
-def _sizes(facts: DetectorFacts, wishes: Wishes) -> list[tuple[int, int]]:
-    """Sizes to try, the likeliest first."""
-    fixed = facts.picture.size
-    if fixed is not None and wishes.size not in (None, fixed):
-        raise UnusableGraph(f"the graph takes pictures of {fixed[0]} x {fixed[1]} only")
-    if chosen := fixed or wishes.size:
-        return [chosen]
-    return [(side, side) for side in _SIDES]
-
-
-def _first_run(
-    source: str | bytes, facts: DetectorFacts, sizes: Sequence[tuple[int, int]]
-) -> tuple[tuple[int, int], Arrays]:
-    """The first size at which the model runs, and what it gives there for a drawn scene."""
-    try:
-        session = load_model(source, 1)
-    except Exception as error:  # ONNX Runtime raises a class of its own per failure
-        raise UnusableGraph(f"ONNX Runtime cannot load the model: {_first_line(error)}") from error
-    failure, scene, taken = "", draw_scene(_SCENE).pixels, facts.picture
-    for size in sizes:
-        spec = InputSpec(name=taken.name, size=size, layout=taken.layout, dtype=taken.dtype,
-                         scale=facts.scaling or 1 / 255)  # fmt: skip
-        tensor: NDArray[np.generic] = to_tensor(scene, spec)
-        try:
-            outputs = session.run(None, {taken.name: tensor if taken.alone else tensor[None]})
-        except Exception as error:
-            failure = failure or _first_line(error)
-        else:
-            return size, {n: np.asarray(a) for n, a in zip(facts.outputs, outputs, strict=True)}
-    tried = ", ".join(f"{height} x {width}" for height, width in sizes)
-    raise UnusableGraph(f"the model does not run on a picture of {tried}; pass --size. ONNX Runtime says: {failure}")
+def _results(facts: DetectorFacts, model: Model, size: Size) -> Arrays:
+    """What the model gives for a drawn scene."""
+    taken = facts.picture
+    spec = InputSpec(name=taken.name, size=size, layout=taken.layout, dtype=taken.dtype, scale=facts.scaling or 1 / 255)
+    tensor: NDArray[np.generic] = to_tensor(draw_scene(_SCENE).pixels, spec)
+    outputs = model(None, {taken.name: tensor if taken.alone else tensor[None]})
+    return {name: np.asarray(array) for name, array in zip(facts.outputs, outputs, strict=True)}
 
 
 def _input(facts: DetectorFacts, family: DetectorFamily, size: tuple[int, int], wishes: Wishes) -> dict[str, Any]:
@@ -226,7 +181,3 @@ def _guesses(
     if changed:
         parts = ["rows are split into boxes, scores and classes"] * read.columns
         yield Guess("model", "rewritten", "; ".join([*parts, *(["weights lie in other files"] * facts.external)]))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

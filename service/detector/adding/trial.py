@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from service.detector.outputs import Candidates
 from service.detector.session import DetectorSession
 from service.detector.suppression import ObjectLimits, objects_of
-from service.encoder.adding.trial import State, TrialCheck
+from service.encoder.adding.trial import Checks, State, TrialCheck
 from service.encoder.builtin.generator.scenes import Scene, draw_scene
 from service.encoder.preprocess import to_tensor
+from service.encoder.session import first_line
 
 SCENES = 8
 _FIRST = 70_000  # apart from the scenes of benchmarks and tests
@@ -22,19 +22,7 @@ _BESIDE = 0.5  # the share of boxes beside the picture above which their unit or
 Progress = Callable[[Sequence[int]], Iterable[int]]
 
 
-@dataclass(frozen=True)
-class Trial:
-    """All checks, in order."""
-
-    checks: tuple[TrialCheck, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether the detector can be used."""
-        return all(check.state is not State.FAILED for check in self.checks)
-
-
-def try_detector(session: DetectorSession, progress: Progress) -> Trial:
+def try_detector(session: DetectorSession, progress: Progress) -> Checks:
     """Looks at drawn scenes with several goods each. `progress` wraps the numbers that are gone through.
 
     Raises nothing of the detector's: what it raises becomes a check that failed.
@@ -48,9 +36,9 @@ def try_detector(session: DetectorSession, progress: Progress) -> Trial:
         first = found[0]
         again = session.detect(to_tensor(first[0].pixels, spec))
     except Exception as error:  # whatever a model raises
-        return Trial((TrialCheck("runs", State.FAILED, str(error).strip().partition("\n")[0]),))
+        return Checks((TrialCheck("runs", State.FAILED, first_line(error)),))
     runs = TrialCheck("runs", State.OK, f"{SCENES} drawn scenes, {sum(len(c.boxes) for _, c in found)} candidates")
-    return Trial((runs, _repeated(first[1], again), _within(session, found), _finds(session, found)))
+    return Checks((runs, _repeated(first[1], again), _within(session, found), _finds(session, found)))
 
 
 def _repeated(one: Candidates, other: Candidates) -> TrialCheck:

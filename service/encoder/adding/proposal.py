@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from service.encoder.adding.families import Family, Recognised, recognise
 from service.encoder.adding.graph import GraphFacts, UnusableGraph, cut_graph, load_graph, read_facts
-from service.encoder.manifest import OWN_PREFIX, Manifest, model_digest
+from service.encoder.adding.model_file import (
+    Guess,
+    Model,
+    Proposal,
+    Size,
+    checked,
+    chosen_sizes,
+    first_run,
+    model_id,
+    stated_model,
+    telling_name,
+)
+from service.encoder.manifest import OWN_PREFIX, Manifest
 from service.encoder.preprocess import tensor_shape
-from service.encoder.session import load_model
 
 Pooling = Literal["none", "cls", "mean_tokens", "global_average"]
 _GENERAL_NAMES = (
@@ -26,6 +35,7 @@ _GENERAL_NAMES = (
 _USUAL_SIDES = (224, 256, 384, 336, 448, 512, 518)
 _LEAST_DIMENSION, _MOST_DIMENSION = 8, 8192
 _NAMELESS = frozenset({"model", "encoder", "vision_model", "image_encoder", "visual"})
+_CHANGED = ("encoder.onnx", "encoder-pictures.onnx")  # names of a model that had to be changed
 _REGISTERS = (1, 5)  # tokens beside the patches: the class token, and four registers with it
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -44,107 +54,48 @@ class Wishes:
     license: str = "unknown"
 
 
-@dataclass(frozen=True)
-class Guess:
-    """What was decided, and by what."""
-
-    what: str
-    value: str
-    why: str
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A manifest with the reasons for it. content: the model, where the file had to be changed; None: it is used as it
-    is."""
-
-    manifest: Manifest
-    content: bytes | None
-    guesses: tuple[Guess, ...]
-
-
-def propose(path: Path, wishes: Wishes) -> Proposal:
+def propose(path: Path, wishes: Wishes) -> Proposal[Manifest]:
     """Inspects a file and runs it once or a few times on an empty picture.
 
     Raises UnusableGraph, with the reason and what to do about it.
     """
     facts = read_facts(load_graph(path, weights=False))
-    known = Recognised(wishes.family, "") if wishes.family else recognise(facts.names, _telling_name(path))
+    known = Recognised(wishes.family, "") if wishes.family else recognise(facts.names, telling_name(path, _NAMELESS))
     wanted = (wishes.output,) if wishes.output else tuple(facts.before_classes.get(o, o) for o in facts.outputs)
     content = cut_graph(path, facts, wanted) if _must_be_cut(facts, wanted) else None
-    size, results = _first_run(path, content, facts, wanted, _sizes(facts, known.family, wishes))
+    # A graph that takes any size runs at the usual one. One with a table of positions runs at that table's alone.
+    sizes = chosen_sizes(facts.picture.size, wishes.size, (known.family.size, *facts.sides, *_USUAL_SIDES))
+    size, results = first_run(content if content is not None else str(path), sizes, partial(_results, facts, wanted))
     output = wishes.output or _best_output(results, known.family)
     if content is not None and len(wanted) > 1:
         content = cut_graph(path, facts, (output,))
     pooling, why = _pooling(results[output], facts, size, wishes)
     stated = {
         "id": wishes.encoder_id or encoder_id_of(path), "version": wishes.version, "license": wishes.license,
-        "model": path.name if content is None else _name_beside(path),
-        "sha256": hashlib.sha256(content).hexdigest() if content is not None else model_digest(path),
+        **stated_model(path, content, _CHANGED),
         "input": _input(facts, known.family, size, wishes),
         "output": {"name": output, "dimension": _dimension(results[output], pooling, facts), "pooling": pooling},
     }  # fmt: skip
-    try:
-        manifest = Manifest.model_validate(stated)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UnusableGraph(f"{'.'.join(str(p) for p in first['loc'])}: {first['msg']}") from error
+    manifest = checked(Manifest, stated)
     return Proposal(manifest, content, tuple(_guesses(facts, known, manifest, wishes, why, content is not None)))
 
 
 def encoder_id_of(path: Path) -> str:
     """An id that follows from the name of the file, or of its folder where the file's says nothing."""
-    found = re.sub(r"[^a-z0-9._-]+", "-", _telling_name(path).lower()).strip("-._")[:63]
-    if not found or found == "builtin" or found.startswith(OWN_PREFIX):
-        raise UnusableGraph(f"{path}: no id follows from this name; pass --id")
-    return found
-
-
-def _name_beside(path: Path) -> str:
-    """The name of the changed model: never that of the file, which stays as it is."""
-    return "encoder.onnx" if path.name != "encoder.onnx" else "encoder-pictures.onnx"
-
-
-def _telling_name(path: Path) -> str:
-    stem = path.stem
-    return path.resolve().parent.name if stem.lower() in _NAMELESS else stem
+    return model_id(
+        path, telling_name(path, _NAMELESS), lambda found: found == "builtin" or found.startswith(OWN_PREFIX)
+    )
 
 
 def _must_be_cut(facts: GraphFacts, wanted: Sequence[str]) -> bool:
     return bool(facts.other_inputs) or facts.external or not set(wanted) <= set(facts.outputs)
 
 
-def _sizes(facts: GraphFacts, family: Family, wishes: Wishes) -> list[tuple[int, int]]:
-    """Sizes to try, the likeliest first."""
-    fixed = facts.picture.size
-    if fixed is not None:
-        if wishes.size not in (None, fixed):
-            raise UnusableGraph(f"the graph takes pictures of {fixed[0]} x {fixed[1]} only")
-        return [fixed]
-    if wishes.size is not None:
-        return [wishes.size]
-    # A graph that takes any size runs at the usual one. One with a table of positions runs at that table's alone.
-    return [(side, side) for side in dict.fromkeys((family.size, *facts.sides, *_USUAL_SIDES))]
-
-
-def _first_run(
-    path: Path, content: bytes | None, facts: GraphFacts, wanted: Sequence[str], sizes: Sequence[tuple[int, int]]
-) -> tuple[tuple[int, int], Arrays]:
-    """The first size at which the model runs, and what it gives there."""
-    try:
-        session = load_model(content if content is not None else str(path), 1)
-    except Exception as error:  # ONNX Runtime raises a class of its own per failure
-        raise UnusableGraph(f"ONNX Runtime cannot load the model: {_first_line(error)}") from error
-    failure = ""
-    for size in sizes:
-        shape = (3, *size) if facts.picture.layout == "NCHW" else (*size, 3)
-        picture = np.zeros((facts.picture.batch or 1, *shape), facts.picture.dtype)
-        try:
-            return size, dict(zip(wanted, session.run(list(wanted), {facts.picture.name: picture}), strict=True))
-        except Exception as error:
-            failure = failure or _first_line(error)
-    tried = ", ".join(f"{height} x {width}" for height, width in sizes)
-    raise UnusableGraph(f"the model does not run on a picture of {tried}; pass --size. ONNX Runtime says: {failure}")
+def _results(facts: GraphFacts, wanted: Sequence[str], model: Model, size: Size) -> Arrays:
+    """What the model gives for an empty picture."""
+    shape = (3, *size) if facts.picture.layout == "NCHW" else (*size, 3)
+    picture = np.zeros((facts.picture.batch or 1, *shape), facts.picture.dtype)
+    return dict(zip(wanted, model(list(wanted), {facts.picture.name: picture}), strict=True))
 
 
 def _best_output(results: Arrays, family: Family) -> str:
@@ -244,7 +195,3 @@ def _size_reason(facts: GraphFacts, wishes: Wishes) -> str:
 
 def _rounded(values: Sequence[float]) -> str:
     return "/".join(f"{v:.3g}" for v in values)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

@@ -14,6 +14,7 @@ from service.encoder.contract import Encoder, picture_vectors
 from service.encoder.drawn.draw import MATERIALS, DrawnProduct, draw_products
 from service.encoder.manifest import ScoreSpec
 from service.encoder.preprocess import to_tensor
+from service.encoder.session import first_line
 
 FORMS = 8
 _FIRST = 1 << 20  # apart from the products of `drawn.npz`
@@ -26,7 +27,7 @@ Progress = Callable[[Sequence[DrawnProduct]], Iterable[DrawnProduct]]
 
 
 class State(StrEnum):
-    """How a check ended. WARNING: the encoder can be used, but something is likely wrong."""
+    """How a check ended. WARNING: the model can be used, but something is likely wrong."""
 
     OK = "ok"
     WARNING = "warning"
@@ -43,16 +44,23 @@ class TrialCheck:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """All checks, in order, and a curve for scores by the distances between the drawn things; None where they fail."""
+class Checks:
+    """All checks of a model, in order."""
 
     checks: tuple[TrialCheck, ...]
-    score: ScoreSpec | None
 
     @property
     def passed(self) -> bool:
-        """Whether the encoder can be used."""
+        """Whether the model can be used."""
         return all(check.state is not State.FAILED for check in self.checks)
+
+
+@dataclass(frozen=True)
+class Trial(Checks):
+    """All checks of an encoder, and a curve for scores by the distances between the drawn things; None where they
+    fail."""
+
+    score: ScoreSpec | None
 
 
 def try_encoder(encoder: Encoder, progress: Progress) -> Trial:
@@ -66,7 +74,7 @@ def try_encoder(encoder: Encoder, progress: Progress) -> Trial:
     try:
         made = [picture_vectors(encoder, list(pair)) for pair, _ in zip(pairs, progress(products), strict=True)]
     except Exception as error:  # whatever an encoder raises
-        return Trial((TrialCheck("runs", State.FAILED, str(error).strip().partition("\n")[0]),), None)
+        return Trial((TrialCheck("runs", State.FAILED, first_line(error)),), None)
     if min(float(np.linalg.norm(vectors, axis=1).min()) for vectors in made) < _LEAST_LENGTH:
         return Trial((TrialCheck("runs", State.FAILED, "the vector of a drawn picture is all zero"),), None)
     catalogue, photographs = (np.stack([vectors[side] for vectors in made]) for side in (0, 1))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from service.encoder.contract import Embedding, Modality, UnsupportedModality, Vector
 from service.encoder.manifest import Manifest, TextSpec
-from service.encoder.session import EncoderSession, load_model
+from service.encoder.session import EncoderSession, first_line, load_model
 from service.encoder.text.tokenizer import TextTokenizer
 from service.errors import SettingError
 
@@ -65,7 +65,7 @@ class TextTower:
         try:
             self._session = load_model(str(folder / spec.model), threads, provider)
         except Exception as error:  # ONNX Runtime raises a class of its own per failure
-            raise self._wrong(f"ONNX Runtime cannot load {spec.model}: {_first_line(error)}") from error
+            raise self._wrong(f"ONNX Runtime cannot load {spec.model}: {first_line(error)}") from error
         self._dtype = self._check_names()
         self._check_dimension()
 
@@ -116,13 +116,9 @@ class TextTower:
         try:
             vector = self._vector(_TRIAL)
         except Exception as error:
-            raise self._wrong(f"cannot encode a text: {_first_line(error)}") from error
+            raise self._wrong(f"cannot encode a text: {first_line(error)}") from error
         if len(vector) != self._dimension:
             raise self._wrong(f"vectors have {len(vector)} dimensions, those of pictures {self._dimension}")
 
     def _wrong(self, problem: str) -> SettingError:
         return SettingError(f"encoder {self._id}: text tower: {problem}")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

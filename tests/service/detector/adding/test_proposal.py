@@ -14,12 +14,13 @@ from onnx import TensorProto, helper, numpy_helper
 from service.detector.adding.comparison import looked
 from service.detector.adding.families import recognise
 from service.detector.adding.outputs_read import read_outputs
-from service.detector.adding.proposal import Proposal, Wishes, detector_id_of, propose
+from service.detector.adding.proposal import Wishes, detector_id_of, propose
 from service.detector.builtin.build import FOLDER
-from service.detector.manifest import read_detector
+from service.detector.manifest import DetectorManifest, read_detector
 from service.detector.scoring import overlaps
 from service.detector.session import DetectorSession
 from service.detector.suppression import ObjectLimits
+from service.encoder.adding.model_file import Proposal
 from service.encoder.adding.picture_input import UnusableGraph
 from service.encoder.builtin.generator.scenes import draw_scene
 from service.errors import SettingError
@@ -42,7 +43,7 @@ def saved(folder: Path, model: Model, name: str = "found.onnx") -> Path:
     return folder / name
 
 
-def session_of(path: Path, found: Proposal) -> DetectorSession:
+def session_of(path: Path, found: Proposal[DetectorManifest]) -> DetectorSession:
     return DetectorSession(path.parent if found.content is None else found.content, found.manifest, 1)
 
 

@@ -11,9 +11,11 @@ from onnx import TensorProto, helper
 
 from service.encoder.adding.families import FAMILIES, recognise
 from service.encoder.adding.graph import UnusableGraph
-from service.encoder.adding.proposal import Proposal, Wishes, encoder_id_of, propose
+from service.encoder.adding.model_file import Proposal
+from service.encoder.adding.proposal import Wishes, encoder_id_of, propose
 from service.encoder.contract import picture_vectors
 from service.encoder.kinds import load_kind
+from service.encoder.manifest import Manifest
 from service.encoder.preprocess import to_tensor
 from tests.support.data.pictures import noise
 from tests.support.data.vision_models import PICTURE, clip_both, clip_vision, dinov2, dinov3, mobilenet, siglip, small
@@ -36,7 +38,7 @@ def picture() -> np.ndarray:
     return np.asarray(noise(3, 400, 300))
 
 
-def vector_of(path: Path, found: Proposal) -> np.ndarray:
+def vector_of(path: Path, found: Proposal[Manifest]) -> np.ndarray:
     source = path.parent if found.content is None else found.content
     encoder = load_kind(source, found.manifest, 1)
     return picture_vectors(encoder, [to_tensor(picture(), found.manifest.input)])[0]
