@@ -119,7 +119,7 @@ class QueryMean:
         It is the positive-part estimate of James and Stein (1961). The queries have length 1, so their mean alone tells
         how far they scatter, and so its error. What of its distance from the catalogue's mean the error explains is
         taken back. A mean beyond FARTHEST is one of few different queries, whatever their number: the farther it lies,
-        the less of it is used. So pictures that are nearly the same, however many, hardly move it.
+        the less of it is used. So queries that are nearly the same, however many, hardly move it.
         """
         with self._lock:
             count, mean = self.count, self._sum / max(self.count, 1)

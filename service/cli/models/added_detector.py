@@ -38,9 +38,10 @@ class AddedDetector:
 
 def write_added(found: AddedDetector) -> None:
     """Writes the detector. Raises CommandError."""
+    manifest = found.proposal.manifest
     try:
-        found.target.write_model(found.proposal.manifest.model)
-        found.target.write_manifest(found.proposal.manifest)
+        found.target.write_model(manifest.model)
+        found.target.write_manifest(manifest)
     except OSError as error:
         raise CommandError(f"{found.target.folder}: {error.strerror}", reason="FILE_UNWRITABLE") from None
 
