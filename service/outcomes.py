@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from index import AfterimageIndexError, Collection, SavedSearch, SavedSearchNotFound
-from service.audit.log import OpenAct
+from service.audit.acts import OpenAct
 from service.encoder.manifest import OWN_PREFIX
 from service.engine.engine import Engine
 from service.errors import ServiceError

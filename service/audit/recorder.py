@@ -19,9 +19,9 @@ from typing import Any, TypeVar
 
 from index import AfterimageIndexError
 from service.audit.abandoned import AbandonedChanges
+from service.audit.acts import KeptReceipt, KeysUsedUp, KeyTaken, OpenAct, Resume
 from service.audit.chain import Details
 from service.audit.keys import Claim
-from service.audit.log import KeptReceipt, KeysUsedUp, KeyTaken, OpenAct, Resume
 from service.audit.logs import AuditLogs
 from service.errors import Code, Reason, ServiceError
 from service.runtime.clock import now_ms

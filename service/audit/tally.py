@@ -13,8 +13,8 @@ import logging
 from dataclasses import dataclass, field
 
 from index import AfterimageIndexError
+from service.audit.acts import OpenAct
 from service.audit.chain import Details
-from service.audit.log import OpenAct
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
 from service.runtime.clock import SYSTEM_CLOCK, Clock

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from index import CollectionSpec, Dropped, PicturePolicy, lost_by
-from service.audit.log import OpenAct
+from service.audit.acts import OpenAct
 from service.audit.recorder import Act, current_act
 from service.engine.engine import Engine
 from service.engine.faults import translated_errors

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from index import AfterimageIndexError
+from service.audit.acts import KeptReceipt, OpenAct
 from service.audit.chain import Details
-from service.audit.log import KeptReceipt, OpenAct
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Act, Recorder, outcome_of
 from service.erasure.model import MODEL, Erasure, receipt_from

@@ -14,8 +14,8 @@ import typer
 from service.config import load_settings
 
 if TYPE_CHECKING:
+    from service.audit.acts import OpenAct
     from service.audit.chain import Details
-    from service.audit.log import OpenAct
     from service.audit.logs import AuditLogs
     from service.tenancy.registry import Tenant, TenantRegistry
 

@@ -113,7 +113,7 @@ def test_a_log_that_its_operator_wrote_anew_does_not_fit_what_was_kept(tmp_path:
     registry = open_registry(settings)
     uid = registry.tenant("acme").uid
     logs = AuditLogs(DataDirectory(server.data_dir), registry)  # the operator has every key
-    database = logs.of(uid)._database
+    database = logs.of(uid)._chain.connection
     for statement in (
         "DROP TRIGGER no_delete",
         *(f"DELETE FROM {table}" for table in ("entries", "head", "open_acts")),

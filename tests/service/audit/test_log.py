@@ -6,14 +6,14 @@ import dataclasses
 import json
 import multiprocessing
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from index.storage.crypto import derive_key
 from index.storage.sqlite import DatabaseError, connect
-from index.types.errors import DataFault
+from index.types.errors import DataFault, StoreUnavailable
 from service.audit.chain import Entry, Head, Signer, is_signed, problems
 from service.audit.log import AuditLog
 from tests.support.data.files import all_bytes
@@ -109,6 +109,23 @@ def test_the_database_refuses_changes_and_a_change_behind_its_back_is_found(tmp_
     raw.execute("UPDATE entries SET told = ? WHERE number = 2", (json.dumps({**told, "actor": "nobody"}),))
     raw.close()
     assert wrong(log) == ["entry 2 was changed"]
+
+
+def test_every_change_of_a_log_that_cannot_be_written_says_so(log: AuditLog) -> None:
+    act = log.begin("key:abc", "collection.create", {}, "here")
+    log._chain.connection.execute("PRAGMA query_only = 1")  # as on a file system that became read-only
+    changes: list[Callable[[], object]] = [
+        lambda: log.add("key:abc", "collection.create", {}),
+        lambda: log.begin("key:abc", "collection.create", {}, "here"),
+        lambda: log.resume(act.number, {"step": 1}),
+        lambda: log.end(act, {}),
+        lambda: log.handed_out(act.number),
+        log.prune_keys,
+    ]
+    for change in changes:
+        with pytest.raises(StoreUnavailable, match="audit log"):
+            change()
+    assert [open_act.number for open_act in log.open_acts()] == [act.number]
 
 
 def test_threads_and_processes_add_to_one_chain(tmp_path: Path, log: AuditLog) -> None:

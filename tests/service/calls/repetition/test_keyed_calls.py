@@ -14,8 +14,9 @@ import pytest
 from afterimage.v1 import collection_service_pb2 as pb
 from index import DataDirectory
 from service.audit import keys
+from service.audit.acts import OpenAct
 from service.audit.keys import Claim
-from service.audit.log import AuditLog, OpenAct
+from service.audit.log import AuditLog
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
 from service.audit.tally import Tallies
@@ -106,7 +107,7 @@ class Shop:
 
     def rows(self) -> list[tuple[str, int]]:
         query = "SELECT state, length(answer) FROM idempotency_keys ORDER BY number"
-        return self.logs.of(self.uid)._rows(query)
+        return self.logs.of(self.uid)._chain.rows(query)
 
     def close(self) -> None:
         self.logs.close()
@@ -222,7 +223,8 @@ async def test_keys_are_forgotten_after_a_day_and_their_number_is_bounded(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, log = 1_800_000_000_000, shop.logs.of(shop.uid)
-    monkeypatch.setattr("service.audit.log.now_ms", lambda: now)
+    for module in ("log", "chain_database"):
+        monkeypatch.setattr(f"service.audit.{module}.now_ms", lambda: now)
     monkeypatch.setattr(keys, "MAX_KEYS", 3)
     for n in range(3):
         await shop.call(f"k{n}", f"n{n}")
@@ -240,7 +242,7 @@ async def test_large_answers_are_read_again_and_nothing_is_kept_in_the_clear(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await shop.call("order-secret", "shoes-secret")
-    (kept,) = shop.logs.of(shop.uid)._rows("SELECT key, request, answer FROM idempotency_keys")
+    (kept,) = shop.logs.of(shop.uid)._chain.rows("SELECT key, request, answer FROM idempotency_keys")
     assert not any(b"secret" in bytes(part) for part in kept)
     monkeypatch.setattr(keys, "MAX_ANSWER_BYTES", 4)
     first = await shop.call("k", "large")

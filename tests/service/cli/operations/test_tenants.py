@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from index import StoreUnavailable
-from service.audit.log import AuditLog, OpenAct
+from service.audit.acts import OpenAct
+from service.audit.log import AuditLog
 from service.cli.operations.data_directory import OperatorLog
 from service.outcomes import States
 from service.tenancy.registry import TenantRegistry
