@@ -19,7 +19,7 @@ import afterimage_server
 import numpy as np
 
 _TREE = ("service", "index", "afterimage")  # packages of a checkout, which an installation does not need
-_PARQUET = "afterimage_server.service.cli.collections.parquet"
+_PARQUET = "afterimage_server.service.cli.collections.tables.parquet"
 _NOT_IMPORTED = ("__main__", ".tracing.export")  # the latter needs an extra that the settings ask for
 _NEEDS_PYTORCH = (
     "afterimage_server.service.encoder.builtin.train",

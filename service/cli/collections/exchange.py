@@ -17,7 +17,7 @@ from service.cli.progress import ProgressShown
 from service.config import client_settings
 
 if TYPE_CHECKING:
-    from service.cli.collections.parquet import ParquetImport
+    from service.cli.collections.tables.parquet import ParquetImport
 
 _SHOWN_FAILURES = 20
 _NOTED_EVERY = 1000  # rows
@@ -41,7 +41,7 @@ def export(
 
     The API key needs the scopes search and export. Example: afterimage export shoes shoes.parquet --key-file shoes.key
     """
-    from service.cli.collections.parquet import EncoderCard, ParquetExport, file_key
+    from service.cli.collections.tables.parquet import EncoderCard, ParquetExport, file_key
 
     if file.exists() and not force:
         raise CommandError(f"{file} exists; pass --force to overwrite it", code=Exit.USAGE)
@@ -102,7 +102,7 @@ def import_(
 
     From another database: afterimage import shoes qdrant.parquet --map record_id=id --map attributes=payload
     """
-    from service.cli.collections.parquet import ParquetImport, file_key
+    from service.cli.collections.tables.parquet import ParquetImport, file_key
 
     key = file_key(key_file, make=False) if key_file is not None else None
     source = ParquetImport(file, key, _column_names(map_ or []))

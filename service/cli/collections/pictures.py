@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from service.cli.collections.attribute_values import AttributeValue, attributes_of, id_text
-from service.cli.collections.record_tables import TableRow, read_rows
+from service.cli.collections.tables.attribute_values import AttributeValue, attributes_of, id_text
+from service.cli.collections.tables.record_tables import TableRow, read_rows
 from service.cli.output import CommandError, Exit
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp"})

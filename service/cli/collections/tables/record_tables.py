@@ -13,7 +13,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from service.cli.collections.attribute_values import cell_value, column_kind
+from service.cli.collections.tables.attribute_values import cell_value, column_kind
 from service.cli.output import CommandError, Exit
 
 _DELIMITERS = ",;\t|"
@@ -201,7 +201,7 @@ def _listed(value: object) -> list[object]:
 
 
 def _parquet_rows(path: Path) -> Iterator[TableRow]:
-    from service.cli.collections.parquet import rows_of
+    from service.cli.collections.tables.parquet import rows_of
 
     for number, row in enumerate(rows_of(path), 1):
         yield TableRow(number, trouble=row) if isinstance(row, str) else _typed_row(number, row)

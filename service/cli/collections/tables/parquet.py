@@ -10,14 +10,12 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from afterimage.client import NewRecord, PairJudgement, Record
-from service.cli.collections.attribute_values import attributes_of, id_text
+from service.cli.collections.tables.attribute_values import id_text
+from service.cli.collections.tables.record_columns import record_of
 from service.cli.output import CommandError
 
 try:  # a quarter of an installation with it, and of no use to a server
@@ -36,15 +34,6 @@ CARD_KEY = b"afterimage"
 PAIRS_KEY = b"afterimage.judged_pairs"
 _NOT_READ = frozenset({"region", "create_time", "update_time"})
 _REGION = pa.struct([(side, pa.float32()) for side in ("left", "top", "right", "bottom")])
-
-
-@dataclass(frozen=True)
-class BadRow:
-    """An invalid row (number from 1), and the reason."""
-
-    number: int
-    record_id: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -89,6 +78,15 @@ def file_key(path: Path, *, make: bool) -> bytes:
     if len(key) != KEY_BYTES:
         raise CommandError(f"{path} does not contain a key: {KEY_BYTES} bytes in base64", reason="KEY_INVALID")
     return key
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """An invalid row (number from 1), and the reason."""
+
+    number: int
+    record_id: str
+    message: str
 
 
 class ParquetExport:
@@ -206,7 +204,7 @@ class ParquetImport:
                     seen.add(id_text(row["record_id"]))
                 continue
             try:
-                record = _record(row)
+                record = record_of(row)
             except (ValueError, TypeError, RecursionError) as error:
                 yield BadRow(number, str(row.get("record_id", ""))[:256], str(error)[:300])
                 continue
@@ -236,57 +234,3 @@ def _rows(file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[dict[str, An
                     yield batch.slice(number, 1).to_pylist()[0]
                 except (ValueError, OverflowError, pa.ArrowException) as error:
                     yield f"a value cannot be read: {type(error).__name__}"
-
-
-def _record(row: Mapping[str, Any]) -> NewRecord:
-    """The record of a row. Raises ValueError."""
-    ids = {name: _id(name, row.get(name)) for name in ("record_id", "product_id")}
-    if not ids["record_id"]:
-        raise ValueError("record_id is empty")
-    others = {n: v for n, v in row.items() if n not in ("record_id", "product_id", "vector", "attributes")}
-    return NewRecord(
-        ids["record_id"], vector=_vector(row["vector"]), product_id=ids["product_id"],
-        attributes=attributes_of({**others, **_attributes(row.get("attributes"))}),
-    )  # fmt: skip
-
-
-def _id(name: str, value: object) -> str:
-    try:
-        return id_text(value)
-    except ValueError as error:
-        raise ValueError(f"{name} {error}") from None
-
-
-def _vector(value: object) -> bytes:
-    """A list of numbers; text such as `[1,2.5]`, as pgvector writes it; or bytes of little-endian float32."""
-    if isinstance(value, bytes) and value and not value.lstrip().startswith(b"["):
-        if len(value) % 4:
-            raise ValueError("vector is bytes, but not of float32")
-        return value
-    if isinstance(value, str | bytes):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            raise ValueError("vector is text, but not a list of numbers") from None
-    if not isinstance(value, list):
-        raise ValueError("vector is missing" if value is None else "vector is not a list of numbers")
-    if any(v is None for v in value):
-        raise ValueError(f"vector has a null at index {value.index(None)}")
-    if not all(isinstance(v, int | float | Decimal) and not isinstance(v, bool) for v in value):
-        raise ValueError("vector is not a list of numbers")
-    return np.asarray(value, "<f4").tobytes()
-
-
-def _attributes(value: object) -> Mapping[str, object]:
-    """The column `attributes`: JSON as text, a struct, or a map."""
-    if isinstance(value, bytes):
-        value = value.decode()
-    if isinstance(value, str):
-        value = json.loads(value, parse_float=Decimal) if value.strip() else None
-    if isinstance(value, list) and all(isinstance(v, tuple) and len(v) == 2 for v in value):
-        value = dict(value)  # what a map is read as
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise ValueError("attributes are not an object")
-    return value

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.cli.collections.attribute_values import attributes_of, column_kind, id_text
 from service.cli.collections.pictures import PictureFile, plan_insert, read_table
-from service.cli.collections.record_tables import read_rows
+from service.cli.collections.tables.attribute_values import attributes_of, column_kind, id_text
+from service.cli.collections.tables.record_tables import read_rows
 from service.cli.output import CommandError
 
 ROWS = 'url,record_id,Farbe\nhttps://a.example/1.jpg,1,grün\nhttps://a.example/1.jpg,2,"rot; blau"\n'

@@ -16,7 +16,7 @@ import pytest
 
 from afterimage.client import Client, NewRecord
 from service.cli.collections.journal import ImportPlace
-from service.cli.collections.parquet import BadRow, ParquetImport
+from service.cli.collections.tables.parquet import BadRow, ParquetImport
 from service.cli.output import CommandError
 from tests.support.data.pictures import png
 from tests.support.servers.server import Server

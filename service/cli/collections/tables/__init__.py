@@ -1,0 +1,1 @@
+"""Tables of records that commands read and write: CSV, JSON and Parquet."""
