@@ -133,7 +133,7 @@ encoder-check: $(STAMP) ## Check that the committed encoder matches the code and
 encoder-verify: $(STAMP) ## Fit again and compare the vectors with the committed encoder (minutes)
 	@$(BIN)/python -m service.encoder.builtin.build --verify
 
-encoder-drawn: $(STAMP) ## Measure the built-in encoder on drawn products: assumed means and first scores (a minute)
+encoder-drawn: $(STAMP) ## Measure the built-in encoder on drawn products: the first scores of collections (a minute)
 	@$(BIN)/python -m service.encoder.drawn
 
 encoder-samples: $(STAMP) ## Draw a sheet of training pictures of the built-in encoder

@@ -4,14 +4,15 @@ Each task is "photograph of a shop or a customer -> picture of the catalogue". T
 Weights are learned on all parts but one, with the pictures of both sides as records, and measured on the queries of
 that one. Queries are centred by the mean that is assumed after COUNTS real ones and after all; before LEAST_QUERIES,
 nothing is centred. Centring is also measured on edited copies of the pictures of both packs, which must still be found.
-Calibrations are measured on the first ten hits; one by the task's own pairs is fitted on the other parts.
+Calibrations are measured on the first ten hits, also of drawn photographs that are hard to recognise; one by the task's
+own pairs is fitted on the other parts.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -23,16 +24,16 @@ from rich.table import Table
 from bench.encoders import packs
 from bench.encoders.builtin import photographs
 from bench.encoders.packs import SHARED, Pack, with_copies
+from bench.encoders.scores import calibrations_of, judged_hits, scores_by, show_scores
 from bench.environment import write_result
 from bench.index.learning import encoded
 from index.vectors.ann.centering import LEAST_QUERIES, QueryMean
-from service.encoder.drawn.draw import draw_products
-from service.encoder.drawn.samples import DrawnSamples
+from service.encoder.drawn.draw import draw_hard, draw_products
 from service.encoder.execution import Hardware
-from service.encoder.manifest import BlockSpec, ScoreSpec, read_manifest
+from service.encoder.manifest import BlockSpec, read_manifest
 from service.encoder.registry import BUILTIN_FOLDER, EncoderRegistry
-from service.tuning.curve import LabelledDistances, fitted_curve, losses, reliability, scores_of
-from service.tuning.drawn import calibration_of_drawn, weighted
+from service.tuning.calibration import Calibration
+from service.tuning.drawn import weighted
 from service.tuning.reading import copies_among
 from service.tuning.weights import Sample, choose_weights
 
@@ -62,7 +63,9 @@ def main() -> None:
         raise SystemExit("the built-in encoder has no drawn samples; run `make encoder-drawn`")
     tasks = {"grocery": grocery(), "clothing": clothing(), "drawn": drawn()}
     blocks = manifest.output.blocks
-    result = measured(tasks, blocks, manifest.score, samples)
+    calibrations = calibrations_of(samples, blocks, manifest.score)
+    result = measured(tasks, blocks, calibrations)
+    result["drawn, hard"] = {"scores": scores(drawn(hard=True), calibrations)}
     result |= {
         f"copies of {p.name}": {"quality": centred_rows(copies(p), blocks)} for p in (packs.grocery(), packs.clothing())
     }
@@ -100,16 +103,18 @@ def clothing() -> Task:
     return Task(vectors[order[:half]], vectors[order[half:]], classes[order[:half]], classes[order[half:]])
 
 
-def drawn() -> Task:
-    """Drawn photographs against drawn catalogue pictures."""
+def drawn(*, hard: bool = False) -> Task:
+    """Drawn photographs against drawn catalogue pictures. hard: photographs in which a product is hard to recognise."""
     products = list(draw_products(_DRAWN_FORMS, _FIRST_DRAWN))
     numbers = np.arange(len(products))
-    views = (encoded(BUILTIN_FOLDER, [p.photograph for p in products]), [p.catalogue for p in products])
-    return Task(views[0], encoded(BUILTIN_FOLDER, views[1]), numbers, numbers)
+    asked = list(draw_hard(_DRAWN_FORMS, _FIRST_DRAWN)) if hard else [p.photograph for p in products]
+    return Task(
+        encoded(BUILTIN_FOLDER, asked), encoded(BUILTIN_FOLDER, [p.catalogue for p in products]), numbers, numbers
+    )
 
 
 def measured(
-    tasks: Mapping[str, Task], blocks: Sequence[BlockSpec], score: ScoreSpec, samples: DrawnSamples
+    tasks: Mapping[str, Task], blocks: Sequence[BlockSpec], calibrations: Mapping[str, Calibration]
 ) -> dict[str, Any]:
     """All figures, by task."""
     found: dict[str, Any] = {}
@@ -120,7 +125,7 @@ def measured(
         rows["learned weights and means, all queries"] = centred_quality(task, blocks, chosen, len(task.queries))
         found[name] = {
             "queries": len(task.queries), "catalogue": len(task.catalogue), "weights": chosen, "quality": rows,
-            "scores": calibrations(task, blocks, score, samples),
+            "scores": scores(task, calibrations),
         }  # fmt: skip
     return found
 
@@ -198,35 +203,10 @@ def averaged(values: NDArray[np.float64]) -> dict[str, float]:
     return {"R@1": first, "mAP@10": precision}
 
 
-def calibrations(
-    task: Task, blocks: Sequence[BlockSpec], score: ScoreSpec, samples: DrawnSamples
-) -> dict[str, dict[str, Any]]:
-    """Surprise and reliability of each calibration, on the first hits of all queries."""
-    distances = 1 - (task.queries @ task.catalogue.T).astype(np.float64)
-    nearest = np.argsort(distances, axis=1)[:, :HITS]
-    groups = np.repeat(task.asked, nearest.shape[1])
-    pairs = LabelledDistances(
-        np.take_along_axis(distances, nearest, 1).ravel(), task.shown[nearest].ravel() == groups, groups
-    )
-    drawn_curve = calibration_of_drawn(samples, blocks, {}, score.near_duplicate_distance).curve
-    own = [fitted_curve(pairs.of(~in_part(groups, part)), 0.12) for part in range(PARTS)]
-    return {
-        "encoder": judged(pairs, [score] * PARTS), "drawn": judged(pairs, [drawn_curve] * PARTS),
-        "own pairs": judged(pairs, own),
-    }  # fmt: skip
-
-
-def judged(pairs: LabelledDistances, curves: Sequence[ScoreSpec]) -> dict[str, Any]:
-    """How pairs of each part are scored by the curve of the others."""
-    aside = [pairs.of(in_part(pairs.groups, part)) for part in range(PARTS)]
-    scores = np.concatenate([scores_of(c, p.distances) for c, p in zip(curves, aside, strict=True)])
-    lost = np.concatenate([losses(c, p) for c, p in zip(curves, aside, strict=True)])
-    bins = reliability(scores, np.concatenate([p.same for p in aside]))
-    error = sum(b.pairs * abs(b.score - b.share) for b in bins) / len(lost)
-    return {
-        "loss": round(float(lost.mean()), 3), "calibration_error": round(error, 3),
-        "reliability": [{k: round(v, 3) for k, v in asdict(b).items()} for b in bins],
-    }  # fmt: skip
+def scores(task: Task, calibrations: Mapping[str, Calibration]) -> dict[str, dict[str, Any]]:
+    """Surprise, reliability and words of each calibration, on the first hits of all queries."""
+    pairs = judged_hits(task.queries @ task.catalogue.T, task.asked, task.shown, HITS)
+    return scores_by(calibrations, pairs, [in_part(pairs.groups, part) for part in range(PARTS)])
 
 
 def unit(vectors: Vectors) -> Vectors:
@@ -236,18 +216,14 @@ def unit(vectors: Vectors) -> Vectors:
 
 def show(result: Mapping[str, Any]) -> None:
     """Prints tables of quality and of scores."""
-    table = Table("", *(f"{name}: R@1 / mAP@10" for name in result), box=None)
-    for row in next(iter(result.values()))["quality"]:
-        figures = [found["quality"].get(row) for found in result.values()]
+    measured = {name: found for name, found in result.items() if "quality" in found}
+    table = Table("", *(f"{name}: R@1 / mAP@10" for name in measured), box=None)
+    for row in next(iter(measured.values()))["quality"]:
+        figures = [found["quality"].get(row) for found in measured.values()]
         table.add_row(row, *("{R@1} / {mAP@10}".format(**f) if f else "" for f in figures))
-    table.add_row("learned weights", *(str(found.get("weights", "")) for found in result.values()))
+    table.add_row("learned weights", *(str(found.get("weights", "")) for found in measured.values()))
     Console().print(table)
-    scored = {name: found["scores"] for name, found in result.items() if "scores" in found}
-    table = Table("scores by", *(f"{name}: loss, error" for name in scored), box=None)
-    for row in next(iter(scored.values())):
-        cells = [found[row] for found in scored.values()]
-        table.add_row(row, *(f"{c['loss']}, {c['calibration_error']}" for c in cells))
-    Console().print(table)
+    show_scores(result)
 
 
 if __name__ == "__main__":

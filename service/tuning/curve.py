@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,14 @@ class LabelledDistances:
     def of(self, chosen: NDArray[np.bool_]) -> LabelledDistances:
         """Some of the pairs."""
         return LabelledDistances(self.distances[chosen], self.same[chosen], self.groups[chosen])
+
+
+def together(parts: Sequence[LabelledDistances]) -> LabelledDistances:
+    """The pairs of all parts. Groups with the same number are one."""
+    return LabelledDistances(
+        np.concatenate([p.distances for p in parts]), np.concatenate([p.same for p in parts]),
+        np.concatenate([p.groups for p in parts]),
+    )  # fmt: skip
 
 
 def fitted_curve(pairs: LabelledDistances, near_duplicate_distance: float) -> ScoreSpec:

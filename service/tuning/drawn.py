@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from service.encoder.drawn.samples import DrawnSamples
 from service.encoder.manifest import BlockSpec
 from service.tuning.calibration import Calibration, CalibrationSource
-from service.tuning.curve import Floats, LabelledDistances, fitted_curve
+from service.tuning.curve import Floats, LabelledDistances, fitted_curve, together
 from service.tuning.thresholds import calibrated
 
 HITS = 10  # of each query that are judged
@@ -19,12 +19,17 @@ HITS = 10  # of each query that are judged
 def calibration_of_drawn(
     samples: DrawnSamples, blocks: Sequence[BlockSpec], weights: Mapping[str, float], near_duplicate_distance: float
 ) -> Calibration:
-    """Searches the drawn catalogue with each drawn photograph, under weights of blocks, and judges the first HITS."""
-    distances = 1 - weighted(samples.photographs, blocks, weights) @ weighted(samples.catalogue, blocks, weights).T
-    pairs = first_hits(np.asarray(distances, np.float64))
+    """Searches the drawn catalogue with each drawn photograph, under weights of blocks, and judges the first HITS.
+
+    Easy and hard photographs count alike, since nobody knows yet how hard a collection's own ones are.
+    """
+    catalogue = weighted(samples.catalogue, blocks, weights)
+    sides = [samples.photographs, *([] if samples.hard is None else [samples.hard])]
+    distances = [np.asarray(1 - weighted(side, blocks, weights) @ catalogue.T, np.float64) for side in sides]
+    pairs = together([first_hits(found) for found in distances])
     curve = fitted_curve(pairs, near_duplicate_distance)
-    strangers = distances[~np.eye(len(distances), dtype=np.bool_)]
-    return calibrated(CalibrationSource.DRAWN, curve, np.asarray(strangers, np.float64), len(pairs.same))
+    strangers = np.concatenate([found[~np.eye(len(found), dtype=np.bool_)] for found in distances])
+    return calibrated(CalibrationSource.DRAWN, curve, strangers, len(pairs.same))
 
 
 def first_hits(distances: Floats) -> LabelledDistances:

@@ -65,9 +65,7 @@ def add(
     limit: Annotated[int, typer.Option(min=10, help="Maximum number of pictures to use.")] = 500,
     drawn: Annotated[
         bool,
-        typer.Option(
-            "--drawn", help="Also encode 800 drawn pictures, by which collections begin: with scores, and with means."
-        ),
+        typer.Option("--drawn", help="Also encode 1,200 drawn pictures, by which collections begin with scores."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Inspect, try and measure, but write nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an encoder of the same folder.")] = False,

@@ -1,4 +1,4 @@
-"""Vectors of drawn products in two pictures each, for one encoder: kept in a file beside this module, or in the
+"""Vectors of drawn products in three pictures each, for one encoder: kept in a file beside this module, or in the
 encoder's own folder."""
 
 from __future__ import annotations
@@ -19,18 +19,21 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class DrawnSamples:
-    """Vectors of length 1, float32, shape (products, dimension): row n of both is of product n."""
+    """Vectors of length 1, float32, shape (products, dimension): row n of each is of product n. `hard`: of photographs
+    in which it is hard to recognise; None in files of earlier versions."""
 
     catalogue: Vectors
     photographs: Vectors
+    hard: Vectors | None = None
 
     def write(self, path: Path) -> None:
         """Writes the vectors in 8 bits a number. Raises OSError."""
-        both = (self.catalogue, self.photographs)
-        scales = [float(np.abs(v).max()) / 127 for v in both]
-        small = [np.round(v / s).astype(np.int8) for v, s in zip(both, scales, strict=True)]
+        named = {"catalogue": self.catalogue, "photographs": self.photographs}
+        named |= {} if self.hard is None else {"hard": self.hard}
+        scales = {name: float(np.abs(v).max()) / 127 for name, v in named.items()}
+        small = {name: np.round(v / scales[name]).astype(np.int8) for name, v in named.items()}
         with path.open("wb") as file:
-            np.savez_compressed(file, catalogue=small[0], photographs=small[1], scales=np.array(scales))
+            np.savez_compressed(file, scales=np.array(list(scales.values())), **small)  # type: ignore[arg-type]
 
 
 def read_samples(path: Path, dimension: int) -> DrawnSamples | None:
@@ -39,13 +42,14 @@ def read_samples(path: Path, dimension: int) -> DrawnSamples | None:
         return None
     try:
         with np.load(path, allow_pickle=False) as file:
+            names = ["catalogue", "photographs", *(["hard"] if "hard" in file else [])]
             vectors = [
                 _unit(file[name].astype(np.float32) * scale)
-                for name, scale in zip(("catalogue", "photographs"), file["scales"].tolist(), strict=True)
+                for name, scale in zip(names, file["scales"].tolist(), strict=True)
             ]
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise SettingError(f"{path}: not a file of drawn samples: {error}; remove it or create it again") from error
-    if vectors[0].shape != vectors[1].shape or vectors[0].ndim != 2 or vectors[0].shape[1] != dimension:
+    if any(v.ndim != 2 or v.shape != vectors[0].shape or v.shape[1] != dimension for v in vectors):
         raise SettingError(f"{path}: its vectors are not of this encoder; remove it or create it again")
     return DrawnSamples(*vectors)
 

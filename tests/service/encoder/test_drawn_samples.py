@@ -1,6 +1,7 @@
-"""Vectors of drawn products: those that are shipped, and files that are damaged or of another encoder."""
+"""Vectors of drawn products: those that are shipped, and files that are old, damaged or of another encoder."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,15 @@ import pytest
 from service.encoder.drawn.measure import measured
 from service.encoder.drawn.samples import DrawnSamples, read_samples
 from service.encoder.execution import Hardware
+from service.encoder.manifest import read_manifest
 from service.encoder.registry import BUILTIN_FOLDER, EncoderRegistry
 from service.errors import SettingError
 
 
 def samples(dimension: int = 16) -> DrawnSamples:
     rng = np.random.default_rng(0)
-    vectors = rng.standard_normal((2, 30, dimension)).astype(np.float32)
-    catalogue, photographs = vectors / np.linalg.norm(vectors, axis=2, keepdims=True)
-    return DrawnSamples(catalogue, photographs)
+    vectors = rng.standard_normal((3, 30, dimension)).astype(np.float32)
+    return DrawnSamples(*(vectors / np.linalg.norm(vectors, axis=2, keepdims=True)))
 
 
 def test_the_built_in_encoder_has_samples_that_it_still_makes() -> None:
@@ -26,8 +27,9 @@ def test_the_built_in_encoder_has_samples_that_it_still_makes() -> None:
     shipped = registry.drawn_samples(manifest)
     assert shipped is not None, "run `make encoder-drawn` after a change of the built-in encoder's vectors"
     again = measured(registry.session(manifest), forms=2)
-    for now, then in ((again.catalogue, shipped.catalogue), (again.photographs, shipped.photographs)):
-        assert np.einsum("nd,nd->n", now, then[: len(now)]).min() > 0.99
+    for side in ("catalogue", "photographs", "hard"):
+        now, then = getattr(again, side), getattr(shipped, side)
+        assert np.einsum("nd,nd->n", now, then[: len(now)]).min() > 0.99, side
 
 
 def test_samples_survive_a_file_in_eight_bits(tmp_path: Path) -> None:
@@ -37,7 +39,25 @@ def test_samples_survive_a_file_in_eight_bits(tmp_path: Path) -> None:
     assert found is not None
     assert np.allclose(found.catalogue, made.catalogue, atol=0.01)
     assert np.allclose(found.photographs, made.photographs, atol=0.01)
+    assert found.hard is not None
+    assert made.hard is not None
+    assert np.allclose(found.hard, made.hard, atol=0.01)
     assert read_samples(tmp_path / "none.npz", 16) is None
+
+
+def test_a_file_of_an_earlier_version_which_has_no_hard_photographs_is_read(tmp_path: Path) -> None:
+    made = replace(samples(), hard=None)
+    made.write(tmp_path / "drawn.npz")
+    found = read_samples(tmp_path / "drawn.npz", 16)
+    assert found is not None
+    assert found.hard is None
+    assert np.allclose(found.photographs, made.photographs, atol=0.01)
+    registry = EncoderRegistry(None, "builtin", Hardware(1, "cpu"))
+    second = read_manifest(BUILTIN_FOLDER.parent / "earlier" / "builtin-2")
+    shipped = registry.drawn_samples(second)
+    assert shipped is not None
+    assert shipped.hard is None
+    assert shipped.catalogue.shape == shipped.photographs.shape == (400, second.output.dimension)
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04 cut short"])
