@@ -9,6 +9,8 @@ from service.runtime.certificates import Certificates
 
 _STREAMS_PER_CONNECTION = 100
 _MINUTE_MS = 60 * 1000
+# Bytes of a stream that a peer may send before the server reads them: a message of a call whose key is not checked yet.
+UNREAD_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,9 @@ def channel_options(transport: Transport) -> list[tuple[str, Any]]:
         ("grpc.max_send_message_length", transport.max_message_bytes),
         ("grpc.max_metadata_size", 8 * 1024),
         ("grpc.max_concurrent_streams", _STREAMS_PER_CONNECTION),
+        # gRPC would widen the windows of streams without a bound, by what a connection can carry.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", UNREAD_BYTES),
         ("grpc.max_connection_age_ms", 30 * _MINUTE_MS),
         ("grpc.max_connection_age_grace_ms", 5 * _MINUTE_MS),
         ("grpc.max_connection_idle_ms", 10 * _MINUTE_MS),
