@@ -41,20 +41,18 @@ def number_rows_after(records: Path, key: bytes, others: Sequence[Path]) -> None
     """Lets a database begin its next rows after those of others. What is deleted from a collection is erased from its
     snapshots by row id: a row that was made after a restore must not have the id of another one in a snapshot that is
     newer than what was restored."""
-    highest = 0
+    last: list[tuple[int]] = []
     for path in others:
         try:
             with contextlib.closing(connect(path, key, create=False)) as connection:
-                row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone()
+                last += connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchall()
         except (AfterimageIndexError, DatabaseError, OSError) as error:
             _LOG.warning("could not read the row ids of %s: %s", path.parent.name, error)
-            continue
-        highest = max(highest, int(row[0]) if row else 0)
     with contextlib.closing(connect(records, key)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("INSERT INTO sqlite_sequence SELECT 'records', 0 WHERE NOT EXISTS"
                            " (SELECT * FROM sqlite_sequence WHERE name = 'records')")  # fmt: skip
-        connection.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'records'", (highest,))
+        connection.executemany("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'records'", last)
         connection.execute("COMMIT")
         checkpoint(connection)
 

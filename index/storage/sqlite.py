@@ -166,7 +166,7 @@ def backup(source: Connection, path: Path, key: bytes) -> Connection:
     it has the same format. Raises as `connect` does, DatabaseError, and StoreDamaged where the copy is not whole:
     SQLCipher copies a page that fails its check as zeros, and says nothing."""
     size = int(source.execute("PRAGMA cipher_page_size").fetchone()[0])
-    copy = connect(path, key, next(f for f in FORMATS if f.size == size))
+    copy = connect(path, key, {f.size: f for f in FORMATS}[size])
     try:
         source.backup(copy)
         checkpoint(copy)

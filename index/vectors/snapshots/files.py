@@ -138,7 +138,7 @@ class SnapshotFiles:
             return None
         rows = load_rows(manifest, self._spec.dimension, transform)
         with ThreadPoolExecutor(_DECRYPTED_AT_ONCE) as threads:  # what more is to be done with comes first
-            others = [name for name in manifest["files"] if name not in rows.rooms and name != _ANN_INDEX]
+            others = [name for name in manifest["files"] if name not in {*rows.rooms, _ANN_INDEX}]
             read = {name: threads.submit(self._plain, path, name, manifest) for name in others}
             ann_index = threads.submit(self._ann_index, path, manifest, rows.float16)
             filled = {name: threads.submit(self._fill, path, name, manifest, room) for name, room in rows.rooms.items()}

@@ -187,6 +187,7 @@ def test_what_is_withdrawn_and_comes_back_is_of_the_time_that_it_is(begun: Colle
     before = begun.get(["1"])["1"]
     begun.sourced.withdraw(BATCH, ["1"])
     (at,) = [r[0] for r in loaded(begun).store.connection.execute("SELECT withdrawn_ms FROM withdrawn")]
+    assert isinstance(at, int)
     assert abs(at - now_ms()) < 60_000
     assert written(begun, lambda t: reinstate(t, "feed", ["1"])) == ["1"]
     after = begun.get(["1"])["1"]

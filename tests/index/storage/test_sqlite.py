@@ -1,5 +1,6 @@
 """Opening, migrating and copying databases."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from sqlcipher3 import dbapi2
 
 from index.storage import sqlite
+from index.storage.page_format import FORMATS, PageFormat, format_of
 from index.storage.sqlite import (
     BUSY_TIMEOUT_S,
     Connection,
@@ -130,6 +132,18 @@ def test_a_copy_is_whole_has_the_same_format_and_is_of_this_moment(made: Connect
     assert pragma(copy, "cipher_page_size") == pragma(made, "cipher_page_size")
     copy.close()
     assert not (tmp_path / "copy.db-wal").exists()
+
+
+@pytest.mark.parametrize("pages", FORMATS)
+def test_a_copy_has_the_format_of_its_original_whether_it_is_the_newest_or_not(
+    path: Path, tmp_path: Path, pages: PageFormat
+) -> None:
+    with contextlib.closing(connect(path, KEY, pages)) as original:
+        original.execute("CREATE TABLE numbers (n INTEGER PRIMARY KEY)")
+        backup(original, tmp_path / "copy.db", KEY).close()
+    assert format_of(tmp_path / "copy.db", KEY) == format_of(path, KEY)
+    with opened(tmp_path / "copy.db", KEY) as copy:
+        assert pragma(copy, "cipher_page_size") == str(pages.size)
 
 
 def test_a_damaged_database_is_not_copied(made: Connection, path: Path, tmp_path: Path) -> None:

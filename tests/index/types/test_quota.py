@@ -62,6 +62,17 @@ def test_a_quota_of_bytes_refuses_a_change_that_makes_a_record_larger(tmp_path: 
     assert collection.get(["1"])["1"].attributes == {}
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_beyond_a_quota_that_was_lowered_only_what_makes_a_record_larger_is_refused(tmp_path: Path, size: int) -> None:
+    quota = [Quota()]
+    tenant = directory(tmp_path, limits=StorageLimits(lambda: quota[0]))
+    collection = tenant.create(SPEC)
+    collection.upsert([record(1, note="xx")])
+    quota[0] = Quota(bytes=10)
+    (result,) = collection.patch([RecordPatch("1", set_attributes={"note": "y" * size})])
+    assert result.outcome is (Outcome.FAILED if size > 2 else Outcome.UPDATED)
+
+
 USED = Usage(5, 50)
 
 
