@@ -139,6 +139,10 @@ class VectorIndex(ChangeSink, Protocol):
         - `only`: row ids of which those that match the filter are allowed, and each compared; None: all.
         """
 
+    def search_together(self, queries: Sequence[SearchQuery]) -> list[SearchAnswer | None]:
+        """As `search` for each of one or more queries, where they are answered together in less time; None for each
+        that `search` is to be asked."""
+
     def select(self, filter_text: str = "") -> Selection:
         """The rows that a filter allows; all live ones for an empty filter. Raises FilterSyntaxError."""
 

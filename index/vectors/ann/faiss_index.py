@@ -113,18 +113,29 @@ class Graph:
 
     def search(self, query: Scores, k: int, ef_search: int, allowed: Bits | None = None) -> tuple[Scores, RowNumbers]:
         """About the `k` best rows; `ef_search`: how many candidates are kept on the way, at least k."""
-        if allowed is None:
-            parameters = self._parameters.get(ef_search)
-            if parameters is None:  # only ever read by FAISS, hence shared by all threads
-                parameters = self._parameters[ef_search] = faiss.SearchParametersHNSW(efSearch=ef_search)
-        else:
-            parameters = faiss.SearchParametersHNSW(efSearch=ef_search, sel=_selector(allowed))
-        return _one(_search_graph, self._own, query, k, parameters)
+        return _one(_search_graph, self._own, query, k, self._effort(ef_search, allowed))
+
+    def search_all(
+        self, queries: Scores, k: int, ef_search: int, allowed: Bits | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """As `search` for queries of shape (n, dimension), one after another in memory: scores and row numbers, shape
+        (n, k); -1 in place of missing rows."""
+        scores, rows = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
+        parameters = self._effort(ef_search, allowed)
+        _search_graph(self._own, len(queries), _pointer(queries), k, _pointer(scores), _pointer(rows), parameters)
+        return scores, rows
+
+    def _effort(self, ef_search: int, allowed: Bits | None) -> Any:
+        if allowed is not None:
+            return faiss.SearchParametersHNSW(efSearch=ef_search, sel=_selector(allowed))
+        parameters = self._parameters.get(ef_search)
+        if parameters is None:  # only ever read by FAISS, hence shared by all threads
+            parameters = self._parameters[ef_search] = faiss.SearchParametersHNSW(efSearch=ef_search)
+        return parameters
 
     def search_many(self, queries: Scores, k: int, ef_search: int, allowed: Bits | None = None) -> RowNumbers:
         """As `search` for queries of shape (n, dimension): row numbers of shape (n, k), missing ones -1."""
-        parameters = faiss.SearchParametersHNSW(efSearch=ef_search, sel=None if allowed is None else _selector(allowed))
-        return np.asarray(self._index.search(np.ascontiguousarray(queries), k, params=parameters)[1], np.int64)
+        return self.search_all(np.ascontiguousarray(queries), k, ef_search, allowed)[1]
 
 
 def best_of(float16: Float16Matrix, query: Scores, k: int) -> tuple[Scores, RowNumbers]:

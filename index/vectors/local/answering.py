@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -13,19 +12,19 @@ from pyroaring import BitMap
 from index.types.answer import MOST_PASSED_OVER, Hit, PassedOver, SearchAnswer, ShownHit
 from index.types.errors import AnswerTooLarge, InvalidInput
 from index.types.query import ScanStrategy, SearchQuery
-from index.types.record import Show, StoredRecord
+from index.types.record import StoredRecord
 from index.vectors.ann.centering import QueryMean
 from index.vectors.ann.faiss_index import RowNumbers
 from index.vectors.arrange.pages import Page, Passed, arranged
 from index.vectors.filters.evaluate import allowed_slots
 from index.vectors.filters.hints import hints_of
 from index.vectors.filters.syntax import parse_filter
+from index.vectors.local.showing import Showing
 from index.vectors.query.boost_values import Boosts, boosts_of
 from index.vectors.query.execute import THROUGH_BASE, Query
 from index.vectors.query.filter_cache import FilterCache, FilteredRows
 from index.vectors.query.recall import RecallCheck
 from index.vectors.query.search import nearest
-from index.vectors.segment.payloads import unpack_records
 from index.vectors.segment.view import View
 
 _MOST_DROPPED = 16
@@ -49,7 +48,7 @@ class Answering:
 
     def __init__(self, encoder_fingerprint: str, queries: QueryMean) -> None:
         """`queries`: takes note of what is searched with."""
-        self._fingerprint, self.queries = encoder_fingerprint, queries
+        self.queries, self.showing = queries, Showing(encoder_fingerprint)
         self._filters: FilterCache | None = None
 
     def allowed(self, view: View, filter_text: str) -> FilteredRows:
@@ -112,7 +111,7 @@ class Answering:
             if query.show is None:
                 groups = tuple(zip(self._hits(allowed, slots, distances.tolist(), query.include_vectors), strict=True))
             else:
-                contents = self._shown(view, slots, query.show)
+                contents = self.showing.at(view, slots.tolist(), query.show)
                 told_hits = tuple(map(ShownHit, contents, distances.tolist()))
         counted = allowed.only(shown.tolist()) if query.facets_over_hits else allowed
         facets = tuple([counted.facet(name) for name in query.facets])
@@ -180,45 +179,11 @@ class Answering:
             records = [r._replace(vector=v) for r, v in zip(records, own, strict=True)]
         return [_new(Hit, (record, near, (), 0.0)) for record, near in zip(records, distances, strict=True)]
 
-    def _shown(self, view: View, at: RowNumbers, show: Show) -> list[bytes]:
-        """What `show` makes of the records of slots."""
-        slots = at.tolist()
-        kept = view.payloads.shown.find(slots, show)
-        missing = [slot for slot, found in zip(slots, kept, strict=True) if found is None]
-        if not missing:
-            return [content for _, content in kept]  # type: ignore[misc]
-        erasures = view.payloads.shown.erasures
-        made = [show(record) for record in self.read(view, np.array(missing, np.int64))]
-        view.payloads.shown.keep(show, zip(missing, missing, made, strict=True), erasures)
-        rest = iter(made)
-        return [next(rest) if found is None else found[1] for found in kept]
-
-    def shown(self, view: View, record_ids: Sequence[str], show: Show) -> list[bytes] | None:
-        """What is kept of live records, in their order; None unless it is of each."""
-        kept = view.payloads.shown.find(record_ids, show)
-        contents = [found[1] for found in kept if found is not None and found[0] in view.live]
-        return contents if len(contents) == len(kept) else None
-
-    def show(self, view: View, row_ids: Iterable[int], show: Show, max_bytes: int) -> dict[str, bytes]:
-        """What `show` makes of rows, by record id. Raises AnswerTooLarge."""
-        slots, erasures = view.slots_of(row_ids), view.payloads.shown.erasures
-        if sum(map(len, view.payloads.records(slots))) > max_bytes:
-            raise AnswerTooLarge(f"the records take more than {max_bytes} bytes")
-        records = self.read(view, np.array(slots, np.int64))
-        made = [(record.record_id, slot, show(record)) for slot, record in zip(slots, records, strict=True)]
-        view.payloads.shown.keep(show, made, erasures)
-        return {record_id: content for record_id, _, content in made}
-
-    def read(self, view: View, at: RowNumbers) -> list[StoredRecord]:
-        """The records of slots, without their vectors."""
-        row_ids, sequences = view.row_ids[at].tolist(), view.sequences[at].tolist()
-        return unpack_records(view.payloads.records(at.tolist()), row_ids, sequences, self._fingerprint)
-
     def _records(self, allowed: FilteredRows, at: RowNumbers, slots: list[int]) -> list[StoredRecord]:
         view, shown = allowed.view, allowed.shown
         if shown is not None and shown.keys() >= set(slots):
             return [shown[slot] for slot in slots]
-        records = self.read(view, at)
+        records = self.showing.read(view, at)
         allowed.show_again(slots, records)
         return records
 

@@ -19,6 +19,7 @@ from index.vectors.ann.ann_build_job import AnnBuilds
 from index.vectors.ann.centering import CenteringTransform, QueryMean
 from index.vectors.local.answering import Answering, Chosen
 from index.vectors.local.centering_policy import CenteringPolicy
+from index.vectors.local.plain_answering import answered_together, is_plain
 from index.vectors.local.rebuilding import Rebuilding
 from index.vectors.local.state import load
 from index.vectors.query.duplicates import duplicate_groups
@@ -107,7 +108,19 @@ class LocalVectorIndex:
     def search(
         self, query: SearchQuery, excluded: frozenset[int] = frozenset(), only: frozenset[int] | None = None
     ) -> SearchAnswer:
-        return self.answering.search(self.view, query, Chosen(excluded, only), self.rebuilding.recall)
+        if is_plain(query) and not excluded and only is None:
+            answer = answered_together(self.answering, self.view, (query,), self.recall)[0]
+            if answer is not None:
+                return answer
+        return self.answering.search(self.view, query, Chosen(excluded, only), self.recall)
+
+    def search_together(self, queries: Sequence[SearchQuery]) -> list[SearchAnswer | None]:
+        first = queries[0]
+        if not all(
+            is_plain(q) and (q.k, q.show, q.max_bytes) == (first.k, first.show, first.max_bytes) for q in queries
+        ):
+            return [None] * len(queries)
+        return answered_together(self.answering, self.view, queries, self.recall)
 
     def select(self, filter_text: str = "") -> FilteredRows:
         return self.answering.allowed(self.view, filter_text)
@@ -116,16 +129,17 @@ class LocalVectorIndex:
         return self.answering.remembered(self.view, filter_text)
 
     def expected_s(self, query: SearchQuery) -> float:
-        if any(getattr(query, field) for field in _TAKES_LONGER) or query.max_distance is not None:
+        longer = not is_plain(query) and any(getattr(query, field) for field in _TAKES_LONGER)
+        if longer or query.max_distance is not None:
             return math.inf
         allowed = self.answering.remembered(self.view, query.filter)
         return math.inf if allowed is None else expected_s(allowed, query.k, ef_factor=self.recall.ef_factor)
 
     def shown(self, record_ids: Sequence[str], show: Show) -> list[bytes] | None:
-        return self.answering.shown(self.view, record_ids, show)
+        return self.answering.showing.shown(self.view, record_ids, show)
 
     def show(self, row_ids: Iterable[int], show: Show, max_bytes: int) -> dict[str, bytes]:
-        return self.answering.show(self.view, row_ids, show, max_bytes)
+        return self.answering.showing.show(self.view, row_ids, show, max_bytes)
 
     def rows_of_products(self, product_ids: Sequence[str]) -> list[tuple[int, int]]:
         view = self.view

@@ -19,7 +19,7 @@ from service.handlers.conversion.tuning import LIKENESS
 from service.handlers.conversion.values import from_attributes, from_record
 from service.tuning.calibration import Calibration
 
-_DELIMITED, _FIXED32, _VARINT = 2, 5, 0  # wire types
+_DELIMITED, _FIXED32, _FIXED64, _VARINT = 2, 5, 1, 0  # wire types
 
 
 def _tag(message: type[Message], field: str, wire_type: int) -> int:
@@ -31,6 +31,9 @@ _RECORDS = _tag(records_pb.GetRecordsResponse, "records", _DELIMITED)
 _SCORE, _DISTANCE = _tag(pb.Hit, "score", _FIXED32), _tag(pb.Hit, "distance", _FIXED32)
 _LIKENESS = _tag(pb.Hit, "likeness", _VARINT)
 _NEARNESS = Struct("<BfBfBB")  # tags and values of these three
+_TIMINGS = _tag(pb.SearchResponse, "timings", _DELIMITED)
+_ENCODE, _SEARCH, _TOTAL = (_tag(pb.SearchTimings, f"{name}_ms", _FIXED64) for name in ("encode", "search", "total"))
+_TIMES = Struct("<BBBdBdBd")
 
 
 def shown_hit(record: StoredRecord) -> bytes:
@@ -49,6 +52,11 @@ def joined_hits(hits: Sequence[ShownHit], calibration: Calibration) -> bytes:
         likeness = LIKENESS[calibration.likeness(distance)]
         parts += content, _NEARNESS.pack(_SCORE, score, _DISTANCE, distance, _LIKENESS, likeness)
     return b"".join(parts)
+
+
+def timings_field(encode_ms: float, search_ms: float, total_ms: float) -> bytes:
+    """The field `timings` of a SearchResponse."""
+    return _TIMES.pack(_TIMINGS, _TIMES.size - 2, _ENCODE, encode_ms, _SEARCH, search_ms, _TOTAL, total_ms)
 
 
 def shown_record(record: StoredRecord) -> bytes:

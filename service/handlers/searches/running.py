@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from afterimage.v1 import search_service_pb2 as pb
 from index import Collection, SearchAnswer, SearchQuery
-from service.calls.error_details import to_record_error
 from service.calls.limits.bulk_share import Work
 from service.calls.limits.large_responses import SMALL_BYTES, LargeResponses, add_each
 from service.engine.emphasis import Emphasis
@@ -18,7 +16,7 @@ from service.engine.feedback import Judged, moved
 from service.engine.pictures import Encoded
 from service.engine.query import QueryTerm, encode_query, opened, weighed
 from service.engine.search_ids import SealedQuery, to_search_id
-from service.errors import ServiceError, release_frames
+from service.errors import ServiceError
 from service.handlers.conversion.answers import add_hits, add_shown, from_answer
 from service.handlers.conversion.feedback import to_refinement
 from service.handlers.conversion.plain import is_plain
@@ -34,20 +32,20 @@ from service.handlers.conversion.search import (
     to_terms,
 )
 from service.handlers.conversion.values import from_notes, most_vectors, within
+from service.handlers.searches.batches import or_error, search_all, to_result
 from service.handlers.searches.objects import ObjectSearches
+from service.handlers.searches.plain_searches import PlainSearches
 from service.handlers.searches.saved_searches import fill_in_saved
 from service.handlers.searches.search_report import search, search_at_once
 from service.metrics import Metrics
 from service.runtime.clock import Stopwatch
 from service.runtime.concurrency import gather_bounded
-from service.runtime.deadline import remaining_s
 from service.tenancy.apikeys import Scope
 from service.tenancy.keyring import Principal
 from service.tracing.allowed import Attribute, Stage
 from service.tracing.spans import note, stage
 from service.tuning.calibration import Calibration
 
-T = TypeVar("T")
 _RECORD_BYTES = 1024  # typical size of a record without its vector
 _READ_FOR_FIELDS = 4  # attributes that `fields` leaves out are read, but not sent
 _SHOWN_AT_ONCE = 100  # hits that are added before other calls may go on
@@ -97,20 +95,31 @@ class Searches:
     def __init__(self, engine: Engine, metrics: Metrics, responses: LargeResponses) -> None:
         self._engine, self._metrics, self._responses = engine, metrics, responses
         self.objects = ObjectSearches(engine, self._with_terms)
+        self._plain = PlainSearches(engine, metrics, responses)
 
     async def one(self, request: pb.SearchRequest, caller: Principal) -> pb.SearchResponse:
         """Runs a search. Raises ServiceError."""
+        if is_plain(request) and (response := self._plain.at_once(request, caller)) is not None:
+            return response
         return await self._run(await self._checked(request, caller), caller)
 
     async def several(self, requests: Sequence[pb.SearchRequest], caller: Principal) -> list[pb.SearchResult]:
         """Runs searches with one hop to a thread for all that are small; each fails alone."""
+        plain = await self._plain.together(requests, caller)
+        if plain is None:
+            return await self._in_turn(requests, caller)
+        rest = [request for request, response in zip(requests, plain, strict=True) if response is None]
+        others = iter(await self._in_turn(rest, caller) if rest else ())
+        return [next(others) if response is None else to_result(response) for response in plain]
+
+    async def _in_turn(self, requests: Sequence[pb.SearchRequest], caller: Principal) -> list[pb.SearchResult]:
         with self._responses.searching(caller.tenant_uid):
-            begun = await gather_bounded((_or_error(self._begun(r, caller)) for r in requests), _AT_ONCE)
+            begun = await gather_bounded((or_error(self._begun(r, caller)) for r in requests), _AT_ONCE)
             small = [one for one in begun if isinstance(one, _Prepared)]
             answers = iter(await self._answers(small)) if small else iter(())
             answered = [next(answers) if isinstance(one, _Prepared) else None for one in begun]
-            ended = (_or_error(self._ended(*pair, caller)) for pair in zip(begun, answered, strict=True))
-            return [_to_result(one) for one in await gather_bounded(ended, _AT_ONCE)]
+            ended = (or_error(self._ended(*pair, caller)) for pair in zip(begun, answered, strict=True))
+            return [to_result(one) for one in await gather_bounded(ended, _AT_ONCE)]
 
     async def answer(
         self, collection: Collection, query: SearchQuery, counted_by: Calibration | None = None
@@ -128,7 +137,7 @@ class Searches:
     async def _answers(self, prepared: Sequence[_Prepared]) -> list[SearchAnswer | Exception]:
         wanted = [(one.collection, one.query, one.calibration) for one in prepared]
         with stage(Stage.SEARCH) as searching:
-            answers = await self._engine.workers.read(_search_all, wanted)
+            answers = await self._engine.workers.read(search_all, wanted)
             found = [answer for answer in answers if isinstance(answer, SearchAnswer)]
             searching.begins_with(Stage.FILTER, sum(answer.filter_s for answer in found))
         for answer in found:
@@ -225,34 +234,3 @@ class Searches:
         response.timings.search_ms = search_s * 1000
         response.timings.total_ms = (prepared.encode_s + prepared.watch.seconds()) * 1000
         return response
-
-
-def _search_all(
-    wanted: Sequence[tuple[Collection, SearchQuery, Calibration]],
-) -> list[SearchAnswer | Exception]:
-    """The answers of searches that are counted, or what they raise. Raises TimeoutError once the call has no time
-    left. For threads."""
-    answers: list[SearchAnswer | Exception] = []
-    for collection, query, calibration in wanted:
-        if remaining_s() <= 0:
-            raise TimeoutError
-        try:
-            answers.append(search(collection, query, calibration))
-        except Exception as error:
-            answers.append(error)
-    return answers
-
-
-async def _or_error(work: Awaitable[T]) -> T | ServiceError:
-    try:
-        return await work
-    except Exception as failure:
-        error = as_service_error(failure)
-        release_frames(failure)
-        return error
-
-
-def _to_result(found: pb.SearchResponse | ServiceError) -> pb.SearchResult:
-    if isinstance(found, ServiceError):
-        return pb.SearchResult(error=to_record_error(found))
-    return pb.SearchResult(response=found)

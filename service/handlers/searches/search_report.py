@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from datetime import date, timedelta
 
-from index import TALLY_BINS, Collection, SearchAnswer, SearchQuery, StoreUnavailable
+from index import TALLY_BINS, AfterimageIndexError, Collection, SearchAnswer, SearchQuery, StoreUnavailable
 from service.runtime.clock import now_ms
+from service.runtime.deadline import remaining_s
 from service.tuning.calibration import Scoring
 
 AT_ONCE_S = 0.0003
@@ -30,6 +32,24 @@ def search_at_once(collection: Collection, query: SearchQuery, counted_by: Scori
     if counted_by is None or not _counts(query):
         return collection.search_at_once(query, AT_ONCE_S)
     return collection.search_at_once(query, AT_ONCE_S, lambda answer: (today(), best_bin(answer, counted_by)))
+
+
+def search_together(
+    collection: Collection, queries: Sequence[SearchQuery], counted_by: Scoring
+) -> list[SearchAnswer | None]:
+    """As `search` for each query, in the time that all together take; None in the place of an error. Raises
+    TimeoutError once the call has no time left. For threads."""
+    try:
+        answers = collection.search_together(queries, lambda answer: (today(), best_bin(answer, counted_by)))
+    except AfterimageIndexError:
+        return [None] * len(queries)
+    for place, query in enumerate(queries):
+        if answers[place] is None:
+            if remaining_s() <= 0:
+                raise TimeoutError
+            with contextlib.suppress(AfterimageIndexError):
+                answers[place] = search(collection, query, counted_by)
+    return answers
 
 
 def _counts(query: SearchQuery) -> bool:

@@ -106,6 +106,9 @@ class NumpyIndex:
             passed_over=passed[:MOST_PASSED_OVER], passed_over_total=len(passed), shown=told,
         )  # fmt: skip
 
+    def search_together(self, queries: Sequence[SearchQuery]) -> list[SearchAnswer | None]:
+        return [None] * len(queries)
+
     def select(self, filter_text: str = "") -> Rows:
         return self.rows.chosen(filter_text)
 
