@@ -12,6 +12,7 @@ from index.manifest.manifest import Manifest, Thing, salt_of
 from index.storage.crypto import derive_key
 from index.storage.durable_files import make_directory
 from index.storage.layout import CollectionLayout, TenantLayout
+from index.storage.regular_files import read_regular
 from index.storage.sqlite import connect, migrate
 from index.types.errors import DataFault, WrongKey
 
@@ -63,7 +64,7 @@ def snapshot_macs(collection: CollectionLayout) -> list[str]:
     found = []
     for _, path in collection.snapshots():
         try:
-            found.append(str(json.loads((path / "manifest.json").read_bytes())["mac"]))
+            found.append(str(json.loads(read_regular(path / "manifest.json"))["mac"]))
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return found

@@ -16,6 +16,7 @@ from typing import Any
 
 from index.storage.crypto import derive_key
 from index.storage.durable_files import replace_file
+from index.storage.regular_files import open_regular, read_regular
 from index.types.backup import Backup
 from index.types.collection import CollectionSpec
 from index.types.errors import SnapshotDamaged
@@ -49,7 +50,7 @@ def read_manifest(path: Path, key: bytes) -> tuple[Backup, str]:
     """What a snapshot's manifest says, and the SHA-256 of its database. Raises SnapshotDamaged, or OSError where the
     disk refuses to show it, which says nothing of the snapshot."""
     try:
-        said = json.loads((path / "manifest.json").read_bytes())
+        said = json.loads(read_regular(path / "manifest.json"))
         mac = said.pop("mac")
         if not hmac.compare_digest(mac, manifest_mac(key, said)):
             raise SnapshotDamaged(f"{path.name}: the manifest was changed, or belongs to another key")
@@ -86,5 +87,5 @@ def write_manifest(folder: Path, snapshot: Backup, key: bytes) -> None:
 
 def file_digest(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,6 +8,7 @@ from index.storage.crypto import KEY_BYTES, decrypt_file, derive_key, encrypt_fi
 from index.storage.durable_files import rename, replace_file, set_aside, sync_directory, write_synced
 from index.storage.page_format import NEWEST_PAGE_FORMAT
 from index.storage.raw_pages import plain_pages
+from index.storage.regular_files import read_regular
 from index.storage.sqlite import (
     Connection,
     DatabaseError,
@@ -45,6 +46,7 @@ __all__ = [
     "library_versions",
     "migrate",
     "plain_pages",
+    "read_regular",
     "rename",
     "replace_file",
     "set_aside",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from index.storage.layout import TEMPORARY_PREFIX
+from index.storage.regular_files import open_regular
 from index.storage.steps import step
 
 
@@ -91,7 +92,7 @@ def set_aside(path: Path, folder: Path) -> Path:
 
 def mapped_file(path: Path) -> memoryview:
     """The content of a file, without a copy. Raises OSError, or ValueError where it is empty."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
 
 

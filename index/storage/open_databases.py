@@ -17,6 +17,7 @@ from pathlib import Path
 from sqlcipher3 import dbapi2
 
 from index.storage.page_format import PageFormat, format_of
+from index.storage.regular_files import open_regular
 
 SALT_BYTES = 16
 _Inode = tuple[int, int]
@@ -86,7 +87,7 @@ def _inode(path: Path) -> _Inode | None:
 
 def _salt(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(SALT_BYTES)
     except FileNotFoundError:
         return b""

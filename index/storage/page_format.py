@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from index.storage.regular_files import open_regular
+
 _IV, _SALT = 16, 16
 _SIZE_AT, _RESERVE_AT = slice(0, 2), 4  # in the first page of a database, behind the salt
 _READINGS = 3  # a page that is being written may be read half as it was
@@ -48,7 +50,7 @@ def format_of(path: Path, key: bytes) -> PageFormat:
 
 def _start(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(max(f.size for f in FORMATS))
     except FileNotFoundError:
         return b""

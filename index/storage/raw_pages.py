@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from index.storage.page_format import format_of
+from index.storage.regular_files import read_regular
 
 _LOG_HEADER, _FRAME_HEADER = 32, 24
 
@@ -17,11 +18,11 @@ _LOG_HEADER, _FRAME_HEADER = 32, 24
 def plain_pages(path: Path, key: bytes) -> Iterator[bytes]:
     """The decrypted content of every page of a database, and of every frame of its write-ahead log. key: 32 bytes, as
     `index.storage.sqlite.connect` takes it. Raises OSError."""
-    content, pages = path.read_bytes(), format_of(path, key)
+    content, pages = read_regular(path), format_of(path, key)
     for start in range(0, len(content) - pages.size + 1, pages.size):
         yield pages.decrypted(content[start : start + pages.size], key, first=start == 0)
     log = path.with_name(path.name + "-wal")
-    frames = log.read_bytes()[_LOG_HEADER:] if log.exists() else b""
+    frames = read_regular(log)[_LOG_HEADER:] if log.exists() else b""
     step = _FRAME_HEADER + pages.size
     for start in range(0, len(frames) - step + 1, step):
         number = int.from_bytes(frames[start : start + 4], "big")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from afterimage import __version__
 from index import DataDirectory, WrongKey
-from index.storage import replace_file, write_synced
+from index.storage import read_regular, replace_file, write_synced
 from service.errors import SettingError
 from service.settings.model import Settings
 from service.tenancy.companions import check_there
@@ -115,6 +115,6 @@ def node_name(data: DataDirectory) -> str:
 def _text_of(path: Path) -> str | None:
     """What a small file says; None where it cannot be read, or is no text."""
     try:
-        return path.read_bytes().decode("ascii").strip()
+        return read_regular(path).decode("ascii").strip()
     except (OSError, UnicodeDecodeError):
         return None

@@ -24,6 +24,7 @@ from index.speed.gil_yield import yield_to_searches
 from index.storage.crypto import PREFIX_BYTES, decrypt_into, derive_key, encrypted_frames, plain_size
 from index.storage.durable_files import mapped_file, remove_tree, rename, replace_directory, synced_file, write_synced
 from index.storage.layout import CollectionLayout
+from index.storage.regular_files import read_regular
 from index.types.changes import SequenceRange
 from index.types.collection import CollectionSpec
 from index.types.errors import DataFault, SnapshotDamaged
@@ -170,7 +171,7 @@ class SnapshotFiles:
             return
         for name, said in manifest["files"].items():
             try:
-                content = (path / name).read_bytes()
+                content = read_regular(path / name)
                 if hashlib.sha256(content).hexdigest() != said["sha256"]:
                     raise SnapshotDamaged(f"{name}: its SHA-256 differs from the manifest")
                 self._plain(path, name, manifest)

@@ -14,6 +14,7 @@ from typing import Any
 
 from index.contract import IndexSite
 from index.storage.crypto import derive_key
+from index.storage.regular_files import read_regular
 from index.types.collection import CollectionSpec
 from index.types.errors import SnapshotDamaged
 from index.vectors.ann.centering import CenteringTransform
@@ -55,7 +56,7 @@ class SnapshotManifests:
     def read(self, path: Path) -> dict[str, Any]:
         """The manifest of the snapshot in a directory. Raises SnapshotDamaged."""
         try:
-            manifest = json.loads((path / MANIFEST).read_bytes())
+            manifest = json.loads(read_regular(path / MANIFEST))
         except (OSError, ValueError) as error:
             raise SnapshotDamaged(f"{path.name}: {error}") from error
         if not isinstance(manifest, dict) or not isinstance(manifest.get("mac"), str):

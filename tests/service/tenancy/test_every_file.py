@@ -1,4 +1,5 @@
-"""Every file and folder of a data directory missing, empty, outdated or exchanged, and flipped bytes in all files.
+"""Every file and folder of a data directory missing, empty, outdated or exchanged, or no file at all, and flipped bytes
+in all files.
 
 Nothing is removed, and no answer is wrong. `make reliability` runs it at full length.
 """
@@ -6,6 +7,7 @@ Nothing is removed, and no answer is wrong. `make reliability` runs it at full l
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import shutil
 from collections.abc import Callable, Iterable
@@ -72,10 +74,7 @@ def _flip(path: Path, chance: float) -> None:
 
 
 def gone(name: Path) -> Damaging:
-    def run(root: Path) -> None:
-        shutil.rmtree(root / name) if (root / name).is_dir() else (root / name).unlink()
-
-    return Damaging(f"{name} missing", run)
+    return Damaging(f"{name} missing", lambda root: _remove(root / name))
 
 
 def emptied(name: Path) -> Damaging:
@@ -94,6 +93,25 @@ def aged(whole: Path, name: Path) -> Damaging:
         copy(whole / "older" / name, root / name)
 
     return Damaging(f"{name} older", run)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+# What may lie in the place of a file. To open a pipe waits for a writer, and to read a device never ends.
+INSTEAD: dict[str, Callable[[Path], object]] = {
+    "pipe": os.mkfifo, "device": lambda p: p.symlink_to("/dev/zero"), "folder": os.mkdir,
+    "link to itself": lambda p: p.symlink_to(p.name), "link to nothing": lambda p: p.symlink_to("nothing"),
+}  # fmt: skip
+
+
+def replaced(name: Path, kind: str) -> Damaging:
+    def run(root: Path) -> None:
+        _remove(root / name)
+        INSTEAD[kind](root / name)
+
+    return Damaging(f"{name} is a {kind}", run)
 
 
 def swap(one: Path, other: Path) -> Damaging:
@@ -116,6 +134,26 @@ def test_some_flipped_bytes_and_swapped_files_are_noticed(whole: Path, tmp_path:
     files = paths(whole)
     some = [flip(chance.choice(files), chance.random()) for _ in range(6)]
     assert check(whole, tmp_path, some + chance.sample(swaps(files), 6))[1] == []
+
+
+@pytest.mark.parametrize("kind", INSTEAD)
+def test_what_is_no_file_holds_nobody_up(whole: Path, tmp_path: Path, kind: str) -> None:
+    """Of each kind of file one; reading two of them waited for good."""
+    names = {p.name.partition("-0")[0]: p for p in paths(whole)}
+    some = random.Random(kind).sample(sorted(names), 3)
+    chosen = [names["manifest.json"], names["records.db"], *(names[name] for name in some)]
+    assert check(whole, tmp_path, [replaced(name, kind) for name in chosen])[1] == []
+
+
+@pytest.mark.long
+@pytest.mark.reliability
+@pytest.mark.timeout(3600)
+def test_every_file_is_something_else(whole: Path, tmp_path: Path, report_faults: Report) -> None:
+    damagings = [replaced(name, kind) for kind in INSTEAD for name in paths(whole)]
+    found = check(whole, tmp_path, told(damagings, len(damagings), "no files"))
+    outcome = "each response is right, or its error names the file; nothing is removed, and nothing waits"
+    fault = "file that is a pipe, a device, a folder or a link: every one"
+    reported(report_faults, fault, outcome, found)
 
 
 @pytest.mark.long

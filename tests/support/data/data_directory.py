@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,5 +100,5 @@ def make(root: Path) -> None:
 
 def tree(root: Path) -> dict[str, str]:
     """SHA-256 of every file below a folder, by relative name."""
-    files = (p for p in sorted(root.rglob("*")) if p.is_file())
+    files = (p for p in sorted(root.rglob("*")) if stat.S_ISREG(p.lstat().st_mode))
     return {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
