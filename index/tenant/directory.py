@@ -63,7 +63,7 @@ class TenantDirectory(TenantCompanions[Collection]):
         for fault in file_faults(layout, things):
             raise fault
         self._members.fill(entries, things)
-        self.remarks = tuple(remarks(layout, things, {e.home: e.uid for e in entries}))
+        self.remarks = tuple(remarks(layout, key, things, {e.home: e.uid for e in entries}))
         for remark in self.remarks:
             _LOG.warning("%s", remark)
 

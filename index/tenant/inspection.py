@@ -11,10 +11,11 @@ from index.manifest.listed_database import check_salt, opened
 from index.manifest.manifest import State, Thing
 from index.manifest.opening import LISTED
 from index.manifest.settling import KEPT, RECORDS, kept_path
+from index.records.backup_manifest import read_manifest
 from index.storage.crypto import derive_key
 from index.storage.layout import CollectionLayout, TenantLayout
-from index.storage.sqlite import Connection, integrity_problems, store_errors
-from index.types.errors import DataFault, StoreDamaged, StoreUnavailable
+from index.storage.sqlite import Connection, check_there, integrity_problems, store_errors
+from index.types.errors import DataFault, SnapshotDamaged, StoreDamaged, StoreUnavailable
 
 _STORE = "collection store"
 
@@ -57,12 +58,14 @@ def check_pages(connection: Connection, path: Path) -> None:
         raise DataFault(path, f"is damaged: {problem}")
 
 
-def remarks(layout: TenantLayout, things: Mapping[str, Thing], homes: dict[str, str]) -> Iterator[str]:
-    """What is listed and gone, or there and not listed, and keeps nobody from being served: kept snapshots, directories
-    of collections. homes: uids of the collections, by home."""
+def remarks(
+    layout: TenantLayout, data_key: bytes, things: Mapping[str, Thing], homes: dict[str, str]
+) -> Iterator[str]:  # fmt: skip
+    """What is listed and gone or damaged, or there and not listed, and keeps nobody from being served: kept snapshots,
+    directories of collections. homes: uids of the collections, by home. No content of a database is read."""
     for thing in things.values():
-        if KEPT in thing.name and not kept_path(layout, thing.name, homes).exists():
-            yield f"kept snapshot {kept_path(layout, thing.name, homes)} is missing"
+        if KEPT in thing.name and thing.state is State.PRESENT:
+            yield from _kept_problem(kept_path(layout, thing.name, homes), data_key)
     uids = set(homes.values()) | {t.name.removesuffix(RECORDS) for t in things.values()}
     for uid in layout.collection_uids():
         if uid not in uids:
@@ -71,6 +74,16 @@ def remarks(layout: TenantLayout, things: Mapping[str, Thing], homes: dict[str, 
         for path in folder.kept_snapshots():
             if f"{home}/{path.name}" not in things:
                 yield f"kept snapshot {path} is not listed; it is unchanged"
+
+
+def _kept_problem(path: Path, data_key: bytes) -> Iterator[str]:
+    if not path.is_dir():
+        yield f"kept snapshot {path} is missing"
+        return
+    try:
+        check_there(path / read_manifest(path, data_key)[0].file)
+    except (SnapshotDamaged, DataFault, OSError) as error:
+        yield f"kept snapshot {path} cannot be restored: {error}"
 
 
 def _kept_folders(layout: TenantLayout, homes: dict[str, str]) -> Iterator[tuple[str, CollectionLayout]]:

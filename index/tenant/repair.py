@@ -23,7 +23,7 @@ from index.records.queries import read_sequence
 from index.storage.crypto import derive_key
 from index.storage.layout import TenantLayout
 from index.storage.sqlite import DatabaseError, migrate
-from index.tenant.inspection import check_pages, deep_faults
+from index.tenant.inspection import check_pages, deep_faults, remarks
 from index.tenant.records_repair import RecordsRepair, RepairStep
 from index.types.errors import AfterimageIndexError, DataFault
 
@@ -51,6 +51,14 @@ class Repair:
             return [self._manifest_anew()]
         faults = list(deep_faults(self._layout, self._key, manifest.things()))
         return [self._mend(manifest, fault) for fault in faults] or list(self._overtaken(entries or []))
+
+    def remarks(self) -> list[str]:
+        """What nothing here can mend and keeps nobody from being served, such as a kept snapshot that is gone; empty
+        where what is listed is not known. Raises OSError or StoreUnavailable."""
+        manifest, entries = self._manifest(), self._entries()
+        if manifest is None or entries is None:
+            return []
+        return list(remarks(self._layout, self._key, manifest.things(), {e.home: e.uid for e in entries}))
 
     def _overtaken(self, entries: list[Entry]) -> Iterator[RepairStep]:
         """Snapshots that are newer than their store, which is an older copy."""

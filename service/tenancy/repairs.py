@@ -59,6 +59,14 @@ def tenant_repairs(registry: TenantRegistry, data: DataDirectory) -> Iterator[tu
             yield tenant.name, RepairStep(text, accept)
 
 
+def tenant_remarks(registry: TenantRegistry, data: DataDirectory) -> Iterator[str]:
+    """What no repair brings back and keeps no tenant from being served, a line each, with the tenant's name. Call it
+    where there are no repairs. Raises OSError or AfterimageIndexError."""
+    for tenant in registry.tenants():
+        for line in Repair(data.tenant(tenant.uid), registry.data_key_for_repair(tenant.uid)).remarks():
+            yield f"{tenant.name}: {line}"
+
+
 def mend_tenants(registry: TenantRegistry, data: DataDirectory) -> list[tuple[str, str]]:
     """Executes the repairs. Returns what was done, by tenant. Raises TenancyError if repairs keep being necessary."""
     done: list[tuple[str, str]] = []

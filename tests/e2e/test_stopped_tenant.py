@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -63,3 +64,9 @@ def test_a_tenant_whose_file_is_lost_is_stopped_alone_told_of_and_mended(tmp_pat
     assert "afterimage_tenants_stopped 0.0" in fetch(server, "/metrics")[1]
     assert server.stop() == 0
     assert aside.exists()
+
+    kept = next(lost.parent.glob("*/kept-*"))
+    shutil.rmtree(kept)
+    checks = {c["name"]: c for c in shell.json("doctor", *shell.data)["checks"]}
+    assert checks["files of tenants"]["state"] == "warning"
+    assert f"acme: kept snapshot {kept} is missing" in checks["files of tenants"]["detail"]

@@ -99,7 +99,7 @@ def _check_registry(settings: Settings) -> tuple[str, str]:
 def _check_files(settings: Settings) -> tuple[str, str]:
     from index import DataDirectory, DirectoryLock, DirectoryLocked
     from service.composition.data_directory import open_registry
-    from service.tenancy.repairs import tenant_repairs
+    from service.tenancy.repairs import tenant_remarks, tenant_repairs
 
     data = DataDirectory(settings.data_dir)
     if not data.registry.exists() and not data.tenants.exists():
@@ -109,10 +109,13 @@ def _check_files(settings: Settings) -> tuple[str, str]:
             registry = open_registry(settings)
             try:
                 found = list(tenant_repairs(registry, data))
+                remarks = [] if found else list(tenant_remarks(registry, data))
             finally:
                 registry.close()
     except DirectoryLocked:
         return "ok", "checked by the running server; see its log and the metric afterimage_tenants_stopped"
+    if remarks:
+        return "warning", f"{'; '.join(remarks)}. Copy what is missing back from a backup"
     if not found:
         return "ok", "all files in the manifests exist"
     lines = "; ".join(f"{name}: {step.description}" for name, step in found)

@@ -1,13 +1,18 @@
 """Missing, empty and unlisted files: nothing is removed, and no missing data is served."""
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from index import DataFault
-from tests.support.data.collections import SPEC, directory, record
+from index.storage.layout import DataDirectory
+from index.tenant.repair import Repair
+from tests.support.data.collections import KEY, SPEC, directory, record
 from tests.support.data.data_directory import tree
+from tests.support.data.files import flip_byte
 
 
 def made(root: Path) -> Path:
@@ -39,3 +44,34 @@ def test_a_directory_that_is_not_listed_is_left_as_it_is(tmp_path: Path) -> None
     before = tree(tenant / ("e" * 32))
     assert directory(tmp_path).names() == ["things"]
     assert tree(tenant / ("e" * 32)) == before
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "is missing": shutil.rmtree,
+    "records.db is missing": lambda kept: (kept / "records.db").unlink(),
+    "records.db is empty": lambda kept: (kept / "records.db").write_bytes(b""),
+    "No such file": lambda kept: (kept / "manifest.json").unlink(),
+    "Expecting value": lambda kept: (kept / "manifest.json").write_bytes(b""),
+    "manifest was changed": lambda kept: flip_byte(kept / "manifest.json", 40),
+    "is not a file": lambda kept: ((kept / "manifest.json").unlink(), os.mkfifo(kept / "manifest.json")),
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("said", DAMAGE)
+def test_a_kept_snapshot_that_cannot_be_restored_is_told_of_and_stops_nobody(tmp_path: Path, said: str) -> None:
+    kept = next(made(tmp_path).rglob("kept-*"))
+    DAMAGE[said](kept)
+    repair = Repair(DataDirectory(tmp_path).tenant("a" * 32), KEY)
+    assert repair.steps() == []
+    (told,) = repair.remarks()
+    assert told.startswith(f"kept snapshot {kept} ")
+    assert said in told
+    tenant = directory(tmp_path)
+    assert tenant.remarks == (told,)
+    assert tenant.collection("things").count() == 20
+
+
+def test_a_kept_snapshot_that_is_whole_is_not_remarked_upon(tmp_path: Path) -> None:
+    made(tmp_path)
+    assert Repair(DataDirectory(tmp_path).tenant("a" * 32), KEY).remarks() == []
