@@ -25,6 +25,7 @@ if typing.TYPE_CHECKING:
     from index.collection.closing import save_changed
     from index.collection.collection import Collection
     from index.collection.collection_cache import CollectionCache
+    from index.collection.followed import FollowedCache
     from index.collection.tally import TALLY_BINS, TALLY_DAYS, SearchDay, SearchTally
     from index.manifest.change_number import number_of, raise_number
     from index.manifest.entries import read_entries
@@ -38,6 +39,7 @@ if typing.TYPE_CHECKING:
     from index.storage.layout import DataDirectory, TenantLayout, new_uid
     from index.storage.lock import DirectoryLock
     from index.tenant.directory import TenantDirectory
+    from index.tenant.followed_directory import FollowedDirectory
     from index.tenant.inspection import check_pages, deep_faults, file_faults
     from index.tenant.records_repair import RepairStep
     from index.tenant.repair import Repair
@@ -96,7 +98,7 @@ if typing.TYPE_CHECKING:
     from index.types.feedback.judgements import JudgedPair, Judgement, JudgementResult, Verdict, VerdictTally
     from index.types.feedback.sums import FeedbackSums, Moments
     from index.types.ordering import Order, Position, parse_order
-    from index.types.query import ScanStrategy, SearchQuery
+    from index.types.query import QuerySum, ScanStrategy, SearchNotes, SearchQuery
     from index.types.quota import Allowance, Quota, StorageLimits, Usage
     from index.types.record import (
         UNLIMITED_BYTES,
@@ -116,6 +118,7 @@ if typing.TYPE_CHECKING:
     from index.vectors.filters.parameters import ParameterValue, check_filter, fill_filter, filter_parameters
     from index.vectors.filters.syntax import MAX_FILTER_BYTES, filter_fields
     from index.vectors.local import LocalVectorIndexes
+    from index.vectors.local.follower import FollowerIndexes
     from index.vectors.snapshots.manifest import purpose_of
 
 __all__ = [
@@ -155,6 +158,9 @@ __all__ = [
     "FeedbackSums",
     "FilterHints",
     "FilterSyntaxError",
+    "FollowedCache",
+    "FollowedDirectory",
+    "FollowerIndexes",
     "Hit",
     "InvalidInput",
     "ItemPush",
@@ -181,6 +187,7 @@ __all__ = [
     "Position",
     "PushResult",
     "PushedItems",
+    "QuerySum",
     "Quota",
     "QuotaExceeded",
     "RecordExists",
@@ -198,6 +205,7 @@ __all__ = [
     "ScanStrategy",
     "SearchAnswer",
     "SearchDay",
+    "SearchNotes",
     "SearchQuery",
     "SearchTally",
     "ShownHit",
@@ -258,6 +266,7 @@ _MODULES = {
     "collection.closing": ("save_changed",),
     "collection.collection": ("Collection",),
     "collection.collection_cache": ("CollectionCache",),
+    "collection.followed": ("FollowedCache",),
     "manifest.change_number": ("number_of", "raise_number"),
     "manifest.entries": ("read_entries",),
     "manifest.listed_database": ("open_listed",),
@@ -270,6 +279,7 @@ _MODULES = {
     "storage.layout": ("DataDirectory", "TenantLayout", "new_uid"),
     "storage.lock": ("DirectoryLock",),
     "tenant.directory": ("TenantDirectory",),
+    "tenant.followed_directory": ("FollowedDirectory",),
     "tenant.inspection": ("check_pages", "deep_faults", "file_faults"),
     "tenant.records_repair": ("RepairStep",),
     "tenant.repair": ("Repair",),
@@ -296,7 +306,7 @@ _MODULES = {
     "types.feedback.sums": ("FeedbackSums", "Moments"),
     "types.feedback.judgements": ("JudgedPair", "Judgement", "JudgementResult", "Verdict", "VerdictTally"),
     "types.ordering": ("Order", "Position", "parse_order"),
-    "types.query": ("ScanStrategy", "SearchQuery"),
+    "types.query": ("QuerySum", "ScanStrategy", "SearchNotes", "SearchQuery"),
     "types.quota": ("Allowance", "Quota", "StorageLimits", "Usage"),
     "types.record": (
         "UNLIMITED_BYTES", "Attributes", "AttributeValue", "Outcome", "RecordPage", "RecordPatch",
@@ -308,6 +318,7 @@ _MODULES = {
     "vectors.filters.parameters": ("ParameterValue", "check_filter", "fill_filter", "filter_parameters"),
     "vectors.filters.syntax": ("MAX_FILTER_BYTES", "filter_fields"),
     "vectors.local": ("LocalVectorIndexes",),
+    "vectors.local.follower": ("FollowerIndexes",),
     "vectors.snapshots.manifest": ("purpose_of",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

@@ -13,6 +13,7 @@ from index.collection.verification import collection_problems
 from index.contract import BackupSet, ColdRecords
 from index.types.backup import Backup
 from index.types.collection import CollectionSpec, CollectionStats
+from index.types.query import SearchNotes
 from index.types.quota import Usage
 
 
@@ -103,6 +104,12 @@ class AdminSide:
         loaded = self.handle.loaded
         if loaded is not None:
             loaded.note(closing=closing)
+
+    def take_in(self, notes: SearchNotes) -> None:
+        """Takes in what a process that only reads noted of searches."""
+        with self.handle as loaded:
+            loaded.searches.add_many(notes.counted)
+            loaded.index.note_queries(notes.queries)
 
     def search_tally(self) -> SearchTally:
         """How good searches were, by day."""

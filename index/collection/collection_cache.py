@@ -10,12 +10,14 @@ from __future__ import annotations
 import threading
 
 from index.collection.collection_handle import CollectionHandle, ResourceUse
+from index.collection.loaded import LoadedCollection
 from index.contract import (
     RecordStoreFactory,
     VectorIndexFactory,
 )
 from index.manifest.location import Location
 from index.records.extensions.registered import record_stores
+from index.storage.open_files import with_room
 
 UNLIMITED_BYTES = UNLIMITED_FILES = 1 << 62
 
@@ -37,6 +39,12 @@ class CollectionCache:
         self._lock = threading.Lock()
         self._bytes = self._files = 0  # of all together
         self.loads = 0
+
+    def load(self, place: Location) -> LoadedCollection:
+        """Brings a collection into memory. Raises as LoadedCollection does."""
+        return with_room(
+            lambda: LoadedCollection(place, self.stores, self.indexes, self.free_files), self.free_files
+        )  # fmt: skip
 
     def entered(self, handle: CollectionHandle, taken: ResourceUse) -> None:
         """Notes that a collection was loaded, and makes room for it."""

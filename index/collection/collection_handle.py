@@ -18,7 +18,6 @@ from index.contract import (
     RecordTransaction,
 )
 from index.manifest.location import Location
-from index.storage.open_files import with_room
 from index.types.collection import CollectionSpec
 from index.types.errors import AfterimageIndexError, StoreUnavailable
 
@@ -58,19 +57,19 @@ class CollectionHandle:
             if self._closed:
                 raise StoreUnavailable("the collection is closed")
             if self.loaded is None:
-                self.loaded, fresh = self._load(), True
+                self.loaded, fresh = self._cache.load(self.place), True
             self.users += 1
             self.used_at = time.monotonic()
             loaded = self.loaded
         if fresh:
             self._cache.entered(self, ResourceUse(loaded.memory_bytes, loaded.open_files))
+        try:
+            loaded.catch_up()
+        except BaseException:
+            with self.lock:
+                self.users -= 1
+            raise
         return loaded
-
-    def _load(self) -> LoadedCollection:
-        cache = self._cache
-        return with_room(
-            lambda: LoadedCollection(self.place, cache.stores, cache.indexes, cache.free_files), cache.free_files
-        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -165,14 +164,15 @@ class CollectionHandle:
 
     @contextmanager
     def at_once(self) -> Iterator[LoadedCollection | None]:
-        """The collection where it is in memory and nobody has its lock, which the block then holds; else None. Waits
-        for nothing, and the block must not either, nor use the handle."""
+        """The collection where it is in memory, knows every commit, and nobody has its lock, which the block then
+        holds; else None. Waits for nothing, and the block must not either, nor use the handle."""
         if not self.lock.acquire(blocking=False):
             yield None
             return
         try:
             self.used_at = time.monotonic()
-            yield self.loaded
+            loaded = self.loaded
+            yield loaded if loaded is not None and loaded.is_current else None
         finally:
             self.lock.release()
 

@@ -46,6 +46,14 @@ class LoadedCollection:
             raise
 
     @property
+    def is_current(self) -> bool:
+        """Whether searches see every commit, of this process or another. Waits for nothing."""
+        return True
+
+    def catch_up(self) -> None:
+        """Has searches see every commit. The writer of a collection sees its own, and there is no other."""
+
+    @property
     def memory_bytes(self) -> int:
         """About how much memory this takes."""
         return self.index.memory_bytes + OPEN_BYTES

@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from index.contract import RecordStore
@@ -62,6 +62,12 @@ class SearchCounter:
             if (counts := self._counts.get(day)) is not None:
                 counts[_NO_HIT if bin_number is None else 1 + bin_number] += 1
                 self._changed = True
+
+    def add_many(self, counted: Mapping[tuple[int, int | None], int]) -> None:
+        """Counts the searches of another process, by day and bin."""
+        for (day, bin_number), times in counted.items():
+            for _ in range(times):
+                self.add(day, bin_number)
 
     def seen(self) -> SearchTally:
         """The counts of all days, up to the last search."""

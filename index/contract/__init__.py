@@ -24,6 +24,12 @@ from index.contract.companions import (
     SourceReads,
     SourceWrites,
 )
+from index.contract.following import (
+    ChangeBlock,
+    FollowedStore,
+    FollowingIndex,
+    FollowingIndexFactory,
+)
 from index.contract.record_store import (
     ColdRecords,
     RecordStore,
@@ -48,11 +54,15 @@ __all__ = [
     "SOURCES",
     "BackupSet",
     "Capabilities",
+    "ChangeBlock",
     "ChangeSink",
     "ColdRecords",
     "Companion",
     "FeedbackReads",
     "FeedbackWrites",
+    "FollowedStore",
+    "FollowingIndex",
+    "FollowingIndexFactory",
     "IndexSite",
     "JudgedPairReads",
     "JudgedPairWrites",

@@ -30,7 +30,7 @@ from index.types.answer import Facet, FilterHints, SearchAnswer
 from index.types.collection import CollectionSpec, CollectionStats
 from index.types.feedback.judgements import RowVerdicts, VerdictTally
 from index.types.ordering import Order, Position
-from index.types.query import SearchQuery
+from index.types.query import QuerySum, SearchQuery
 from index.types.record import Show, StoredRecord
 
 
@@ -145,6 +145,9 @@ class VectorIndex(ChangeSink, Protocol):
 
     def select(self, filter_text: str = "") -> Selection:
         """The rows that a filter allows; all live ones for an empty filter. Raises FilterSyntaxError."""
+
+    def note_queries(self, queries: QuerySum) -> None:
+        """Takes in what another process was asked, for an index that learns of queries."""
 
     def remembered(self, filter_text: str = "") -> Selection | None:
         """As `select` where the rows of a filter are remembered, else None. Waits for nothing. For event loops."""

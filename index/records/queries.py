@@ -60,6 +60,24 @@ def read_changes(connection: Connection, after: int) -> Iterator[RowChange]:
         yield RowChange(row_id, None)
 
 
+def read_change_block(connection: Connection, after: int, limit: int) -> list[RowChange]:
+    """Up to `limit` rows written by writes numbered higher than `after`, in order of numbers."""
+    query = f"SELECT {_COLUMNS}, vector FROM records WHERE sequence > ? ORDER BY sequence LIMIT ?"  # noqa: S608
+    return [RowChange(row[0], _record(row), row[3]) for row in connection.execute(query, (after, limit))]
+
+
+def read_deletions(connection: Connection, after: int) -> list[RowChange]:
+    """All rows deleted by writes numbered higher than `after`, as far as they are remembered."""
+    rows = connection.execute("SELECT row_id FROM tombstones WHERE sequence > ?", (after,))
+    return [RowChange(row[0], None) for row in rows]
+
+
+def noted_creation_ms(connection: Connection) -> int:
+    """When the collection was made, in milliseconds since 1970; 0 where its first opening has yet to note it."""
+    row = connection.execute("SELECT value FROM meta WHERE name = 'created_ms'").fetchone()
+    return int(row[0]) if row else 0
+
+
 def read_rows(connection: Connection, row_ids: Sequence[int], *, vectors: bool = False) -> dict[int, StoredRecord]:
     """Records by row id; ids that are gone are left out."""
     return {r.row_id: r for r in _read_in(connection, "row_id", row_ids, vectors)}

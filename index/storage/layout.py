@@ -7,6 +7,7 @@ DATA/
   registry.db                             tenants and API keys (encrypted)
   objects/<tenant>/<home>/<object>        what a tenant wants kept, sealed, unless a bucket is set
   redis/                                  files of the embedded Redis
+  processes/                              socket of the process that writes, where there are several
   tenants/<tenant>/manifest.db            what must be in the directory (encrypted)
   tenants/<tenant>/collections.db         which collections a tenant has (encrypted)
   tenants/<tenant>/sync.db                sources of catalogues and their runs (encrypted)
@@ -63,6 +64,10 @@ class DataDirectory:
     @property
     def redis(self) -> Path:
         return self.root / "redis"
+
+    @property
+    def processes(self) -> Path:
+        return self.root / "processes"
 
     @property
     def objects(self) -> Path:

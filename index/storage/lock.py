@@ -46,6 +46,14 @@ class DirectoryLock:
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor
 
+    @property
+    def descriptor(self) -> int:
+        """The descriptor of the lock. A process that inherits it holds the lock, too. Raises ValueError if the lock is
+        not held."""
+        if self._descriptor is None:
+            raise ValueError("the lock is not held")
+        return self._descriptor
+
     def release(self) -> None:
         """Gives the lock back."""
         if self._descriptor is not None:

@@ -21,9 +21,12 @@ class ReaderPool:
     """Opens up to MAX_READERS connections as they are needed; a caller waits where all are in use."""
 
     def __init__(
-        self, path: Path, key: bytes, on_damage: Callable[[StoreDamaged], None], free_files: FreeFiles = none_freed
-    ) -> None:
-        """on_damage: told of each read that met a damaged page. free_files: has files closed where there are none."""
+        self, path: Path, key: bytes, on_damage: Callable[[StoreDamaged], None], free_files: FreeFiles = none_freed,
+        *, read_only: bool = False,
+    ) -> None:  # fmt: skip
+        """on_damage: told of each read that met a damaged page. free_files: has files closed where there are none.
+        read_only: the connections cannot write, whatever they are asked to."""
+        self._read_only = read_only
         self._path, self._key, self._on_damage, self._free_files = path, key, on_damage, free_files
         self.open_count = 0
         self._idle: list[Connection] = []
@@ -49,9 +52,12 @@ class ReaderPool:
                 self._take_back(connection)
 
     def _opened(self) -> Connection:
-        connection = with_room(lambda: connect(self._path, self._key, create=False), self._free_files)
+        connection = with_room(lambda: self._connected(), self._free_files)
         self.open_count += 1
         return connection
+
+    def _connected(self) -> Connection:
+        return connect(self._path, self._key, create=False, read_only=self._read_only)
 
     def _take_back(self, connection: Connection) -> None:
         """Keeps a connection for the next reader, unless it met an error: SQLCipher refuses it from then on."""

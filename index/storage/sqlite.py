@@ -32,20 +32,25 @@ BUSY_TIMEOUT_S = 10.0
 _DAMAGE = (dbapi2.SQLITE_CORRUPT, dbapi2.SQLITE_NOTADB)
 
 
-def connect(path: Path, key: bytes, pages: PageFormat | None = None, *, create: bool = True) -> Connection:
+def connect(
+    path: Path, key: bytes, pages: PageFormat | None = None, *, create: bool = True, read_only: bool = False
+) -> Connection:
     """Opens, or makes, a database. Usable from any one thread at a time. pages: of a new one, None: the newest.
-    create: whether one is made where there is none.
+    create: whether one is made where there is none. read_only: for one that there is. Such a connection cannot write,
+    and does not move the log when it is the last to close.
 
     Raises WrongKey where the key does not fit, StoreUnavailable where the file cannot be opened, DataFault where it is
     missing or empty although it must be there, or damaged.
     """
     for plain in (bytes, type(None)):  # else the module looks for an adapter of each in vain, which takes it 0.7 µs
         dbapi2.register_adapter(plain, _as_it_is)
+    create = create and not read_only
     if not create or path.is_dir():
         check_there(path)
+    mode = "ro" if read_only else "rwc" if create else "rw"
     try:
         connection = dbapi2.connect(
-            f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}", uri=True, isolation_level=None,
+            f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None,
             check_same_thread=False, timeout=BUSY_TIMEOUT_S, cached_statements=64, factory=TrackedConnection,
         )  # fmt: skip
     except dbapi2.Error as error:
@@ -59,7 +64,8 @@ def connect(path: Path, key: bytes, pages: PageFormat | None = None, *, create: 
         if there is None and create:  # in another one that has it SQLite would write the first page, at every opening
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        connection.execute("PRAGMA journal_mode = WAL")
+        if not read_only:
+            connection.execute("PRAGMA journal_mode = WAL")
         for setting in ("synchronous = FULL", "secure_delete = ON", "temp_store = MEMORY", "cell_size_check = ON"):
             connection.execute(f"PRAGMA {setting}")
         if there is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -32,6 +32,7 @@ from index.tenant.placing import Placing
 from index.tenant.specs import check_description, check_spec
 from index.types.collection import CollectionSpec
 from index.types.errors import CollectionExists, CollectionNotFound, DataFault, InvalidInput
+from index.types.query import SearchNotes
 from index.types.quota import StorageLimits
 from index.vectors.local import LocalVectorIndexes
 
@@ -223,6 +224,10 @@ class TenantDirectory(TenantCompanions[Collection]):
     def every(self) -> list[Collection]:
         """All collections."""
         return list(self._members.collections.values())
+
+    def take_in(self, notes: Mapping[str, SearchNotes]) -> None:
+        """Takes in what processes that only read noted of searches, by uid of the collection."""
+        self._members.take_in(notes)
 
     def in_memory(self) -> list[Collection]:
         """The collections that are in memory now."""

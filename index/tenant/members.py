@@ -15,6 +15,7 @@ from index.records.extensions.registered import EXTENSIONS
 from index.storage.layout import TenantLayout
 from index.storage.sqlite import DatabaseError
 from index.types.errors import AfterimageIndexError, DataFault, StoreDamaged
+from index.types.query import SearchNotes
 from index.types.quota import Allowance, StorageLimits, Usage
 
 _LOG = logging.getLogger(__name__)
@@ -87,6 +88,15 @@ class Members:
     def in_memory(self) -> list[Collection]:
         """The collections that are in memory now."""
         return [c for c in list(self.collections.values()) if c.handle.loaded is not None]
+
+    def take_in(self, notes: Mapping[str, SearchNotes]) -> None:
+        """Takes in what processes that only read noted of searches, by uid of the collection; those that are gone are
+        passed over."""
+        names = {uid: name for name, uid in list(self.uids.items())}
+        for uid in notes.keys() & names.keys():
+            collection = self.collections.get(names[uid])
+            if collection is not None:
+                collection.take_in(notes[uid])
 
     def note(self, *, closing: bool = False) -> None:
         """Notes in the manifest how far the collections in memory have come. closing: before they are abandoned."""

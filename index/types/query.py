@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from index.types.boosts import Boost
 from index.types.ordering import Order
@@ -77,3 +81,19 @@ class ScanStrategy(StrEnum):
     GRAPH = "graph"
     GRAPH_FILTERED = "graph_filtered"
     CLUSTERS_FILTERED = "clusters_filtered"
+
+
+class QuerySum(NamedTuple):
+    """Queries that were searched with: how many, and the sum of their vectors, each of length 1, shape (dimension,),
+    float64."""
+
+    number: int
+    total: NDArray[np.float64]
+
+
+class SearchNotes(NamedTuple):
+    """What a process that only reads noted of the searches of a collection, for the one that writes. counted: how many
+    by day and bin, as for `Collection.count_search`."""
+
+    queries: QuerySum
+    counted: Mapping[tuple[int, int | None], int]

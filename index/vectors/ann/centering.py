@@ -21,6 +21,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from index.types.query import QuerySum
 from index.types.record import Vector
 from index.vectors.arrays.float16_matrix import Float16Matrix
 
@@ -105,8 +106,19 @@ class QueryMean:
             if len(self._recent) == RECENT:
                 del self._recent[next(iter(self._recent))]
             self._recent[known] = None
-            self._sum += vector
-            self.count += 1
+            self._note(vector)
+
+    def _note(self, vector: Vector) -> None:
+        self._sum += vector
+        self.count += 1
+
+    def merge(self, count: int, total: NDArray[np.float64]) -> None:
+        """Notes queries that another process was asked: how many, and the sum of them, shape (dimension,)."""
+        if not self.wanted or total.shape != self._sum.shape:
+            return
+        with self._lock:
+            self._sum += total
+            self.count += count
 
     def mean(self) -> Vector:
         """The mean so far."""
@@ -135,6 +147,25 @@ class QueryMean:
         """Count and sum, float64."""
         with self._lock:
             return np.concatenate([[float(self.count)], self._sum]).tobytes()
+
+
+class QueryTap(QueryMean):
+    """A mean of queries that also keeps those which the writer's process has not heard of. A query that comes again is
+    noted once by each process."""
+
+    def __init__(self, dimension: int, stored: bytes) -> None:
+        super().__init__(dimension, stored)
+        self._new = QuerySum(0, np.zeros(dimension))
+
+    def _note(self, vector: Vector) -> None:
+        super()._note(vector)
+        self._new = QuerySum(self._new.number + 1, self._new.total + vector)
+
+    def take(self) -> QuerySum:
+        """The queries noted since the last call."""
+        with self._lock:
+            taken, self._new = self._new, QuerySum(0, np.zeros(len(self._sum)))
+        return taken
 
 
 def gain(vectors: NDArray[np.float32]) -> float:

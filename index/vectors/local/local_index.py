@@ -13,7 +13,7 @@ from index.types.attributes import attributes_to_json
 from index.types.changes import RowChange
 from index.types.collection import CollectionSpec, CollectionStats
 from index.types.feedback.judgements import RowVerdicts, VerdictTally
-from index.types.query import SearchQuery
+from index.types.query import QuerySum, SearchQuery
 from index.types.record import Show, StoredRecord
 from index.vectors.ann.ann_build_job import AnnBuilds
 from index.vectors.ann.centering import CenteringTransform, QueryMean
@@ -124,6 +124,9 @@ class LocalVectorIndex:
 
     def select(self, filter_text: str = "") -> FilteredRows:
         return self.answering.allowed(self.view, filter_text)
+
+    def note_queries(self, queries: QuerySum) -> None:
+        self.answering.queries.merge(queries.number, queries.total)
 
     def remembered(self, filter_text: str = "") -> FilteredRows | None:
         return self.answering.remembered(self.view, filter_text)

@@ -123,6 +123,20 @@ class SnapshotFiles:
                 damaged.append(self._set_aside(path))
         return None, damaged
 
+    def paths(self) -> list[Path]:
+        """The snapshots that are there, the newest first. Another process may remove them meanwhile."""
+        return [path for _, path in self._layout.snapshots()]
+
+    def newest_manifest(self) -> dict[str, Any]:
+        """What the newest snapshot says of itself; empty where there is none, or it cannot be read."""
+        newest = next(iter(self.paths()), None)
+        return {} if newest is None else self._manifests.read_if_whole(newest)
+
+    @property
+    def records(self) -> Path:
+        """The file of the store beside them."""
+        return self._layout.records
+
     def _set_aside(self, path: Path) -> Path:
         aside, number = self._layout.damaged(path), 1
         while aside.exists():

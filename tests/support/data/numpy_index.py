@@ -20,7 +20,7 @@ from index.types.changes import RowChange
 from index.types.collection import CollectionSpec, CollectionStats
 from index.types.errors import AnswerTooLarge
 from index.types.feedback.judgements import RowVerdicts, VerdictTally
-from index.types.query import ORDER_REACH, SearchQuery
+from index.types.query import ORDER_REACH, QuerySum, SearchQuery
 from index.types.query import ScanStrategy as Strategy
 from index.types.record import Show, StoredRecord
 from tests.support.oracles.plain_arrangements import boosted, by_attribute, diverse
@@ -111,6 +111,9 @@ class NumpyIndex:
 
     def select(self, filter_text: str = "") -> Rows:
         return self.rows.chosen(filter_text)
+
+    def note_queries(self, queries: QuerySum) -> None:
+        """Learns nothing."""
 
     def remembered(self, filter_text: str = "") -> Rows | None:
         return None  # nothing is remembered
