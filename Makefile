@@ -24,7 +24,7 @@ PROFILER := py-spy==0.4.1
 PEERS := qdrant-edge-py==0.9.0 usearch==2.26.6 hnswlib==0.8.0 voyager==2.2.3 milvus-lite==3.2.2 pymilvus==3.0.2
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test test-long test-numpy-index reliability mutation canary fuzz check format proto client proto-check encoder encoder-assemble encoder-check \
+.PHONY: help install run demo test test-long test-numpy-index test-processes reliability mutation canary fuzz check format proto client proto-check encoder encoder-assemble encoder-check \
 	encoder-verify encoder-drawn encoder-samples encoder-train encoder-examples torch lock docs docs-check prose-check bench-smoke bench-encoder bench-pictures bench-decoding \
 	bench-index bench-sync bench-hostile bench-workers bench-index-life bench-learning bench-tuning bench-own-model peers bench-plots clean
 
@@ -80,6 +80,9 @@ test-long: $(STAMP) ## Run the tests that take minutes
 
 test-numpy-index: $(STAMP) ## Run the tests over a vector index of nothing but numpy, where they ask for no speed
 	@TEST_VECTOR_INDEX=numpy $(BIN)/python -m pytest $(TESTS) -m "not long" -n $(PYTEST_WORKERS) --dist loadfile
+
+test-processes: $(STAMP) ## Run the tests of the calls against a server of three processes
+	@TEST_PROCESSES=3 $(BIN)/python -m pytest tests/service tests/e2e tests/client -m "not long" -n $(PYTEST_WORKERS) --dist loadgroup
 
 reliability: $(STAMP) ## Test every fault at full length and write docs/reliability.md (forty minutes of one core)
 	@$(BIN)/python -m bench.reliability && $(BIN)/python docs/generate.py

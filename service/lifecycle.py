@@ -22,6 +22,7 @@ from service.engine.engine import Engine
 from service.health import Health
 from service.maintenance import MaintainedParts, Maintenance
 from service.metrics import Metrics
+from service.rpc.forwarding.internal_server import InternalServer
 from service.rpc.server import RpcServer
 from service.runtime.access_log import AccessLog
 from service.runtime.certificates import Certificates
@@ -40,7 +41,8 @@ _LAST_WORDS_S = 0.5
 
 @dataclass(frozen=True)
 class ServerParts:
-    """What a running server consists of, as `service.composition` puts it together."""
+    """What a running server consists of, as `service.composition` puts it together. internal: where query processes
+    forward calls to, if there are any."""
 
     settings: Settings
     version: str
@@ -62,6 +64,7 @@ class ServerParts:
     maintained: MaintainedParts
     tracer: Tracer
     access_log: AccessLog
+    internal: InternalServer | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,8 @@ class Lifecycle:
         self._maintenance.start()
         freeze_gc()  # nothing else gets on meanwhile, so before calls are accepted
         parts.gate.open = True
+        if parts.internal is not None:
+            await parts.internal.start()
         parts.sync.start()
         await parts.training.start()
         self._show_health()
@@ -113,6 +118,8 @@ class Lifecycle:
         await parts.sync.let_go()
         ends = SYSTEM_CLOCK.elapsed_s() + parts.settings.drain_timeout_s
         await parts.gate.close(parts.settings.drain_timeout_s)
+        if parts.internal is not None:
+            await parts.internal.stop(_LAST_WORDS_S)
         await parts.rpc.stop(_LAST_WORDS_S)  # what is open now are watchers of health, or calls past their time
         await parts.recorder.drain(max(1.0, ends - SYSTEM_CLOCK.elapsed_s()))  # changes whose callers did not wait
         await parts.tallies.settle(all_of_them=True)

@@ -79,7 +79,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "AFTERIMAGE_XIMILAR_DOOR": "true", "AFTERIMAGE_CONSOLE_PICTURE_HOSTS": "pictures.example",
         "AFTERIMAGE_DETECTORS_DIR": str(detectors), "AFTERIMAGE_DETECTOR": "bright",
     }  # fmt: skip
-    running = share(start_server(tmp_path_factory.mktemp("server"), environment=environment, anew=True))
+    flags = ["--processes", os.environ["TEST_PROCESSES"]] if os.environ.get("TEST_PROCESSES") else []
+    running = share(start_server(tmp_path_factory.mktemp("server"), *flags, environment=environment, anew=True))
     yield running
     assert running.stop() == 0
 

@@ -72,6 +72,10 @@ class CallContext(Protocol):
         """Address of the connection in gRPC's notation: `ipv4:192.0.2.1:4711`."""
 
     @property
+    def judged_before(self) -> bool:
+        """Whether another process of this server has counted the call, and forwarded it: it counts once."""
+
+    @property
     def sends_later(self) -> bool:
         """Whether `send` returns at once, and the transport itself ends a call whose peer does not take the response
         within `send_s`."""

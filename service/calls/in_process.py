@@ -80,7 +80,7 @@ async def _one(request: Message) -> AsyncIterator[Message]:
 class _Call:
     """A call as a `CallContext`."""
 
-    sends_later = False
+    sends_later = judged_before = False
 
     def __init__(self, method: Method, requests: AsyncIterator[Message], caller: InProcessCaller) -> None:
         self._method, self._requests, self._caller = method, requests, caller

@@ -176,7 +176,8 @@ class _Call:
         path = (caller.tenant_uid, caller.key_id, context.peer)
         lease = pipeline.limiter.enter(path, stream=method.share is Share.STREAMS)
         context.on_done(lease.close)
-        await pipeline.admission.allow(caller)
+        if not context.judged_before:
+            await pipeline.admission.allow(caller)
         await pipeline.recording.note_access(method, caller)
         self._key_id = caller.key_id
         set_tallies(pipeline.recording.tallies)
@@ -247,9 +248,11 @@ class _Call:
         self._pipeline.gate.leave()
         if self._read is not None and self._read.idle:
             self._pipeline.idle_calls.note(hash(self._headers.authorization))
+        traced = self._end_trace(code, reason)
+        if self._context.judged_before:
+            return  # counted and logged by the process that forwarded it
         self._metrics.calls.labels(path, code, self._context.transport).inc()
         self._metrics.call_seconds.labels(path, self._context.transport).observe(seconds)
-        traced = self._end_trace(code, reason)
         if reason == Reason.AUTHENTICATIONS_EXCEEDED.name:
             return  # counted; a line for each would fill the log for whoever wants it filled
         self._pipeline.access_log.note({

@@ -40,7 +40,7 @@ from service.tenancy.registry import TenantRegistry
 _REGISTRIES = ("registry.db", "registry-copy.db")
 _SUFFIXES = ("-wal", "-shm", "-journal")
 # What the next start makes anew: the name of the server, too, because the copy may run beside the original.
-_LEFT_OUT = ("LOCK", "NODE", "redis")
+_LEFT_OUT = ("LOCK", "NODE", "redis", "processes")
 _DERIVED = ("snapshot-", "damaged-", ".writing-")
 _ATTEMPTS = 20
 _BUSY_MS = 500

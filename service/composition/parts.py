@@ -23,6 +23,7 @@ from service.intake.formats import OPTIONAL, Format, missing_package
 from service.intake.limits import PictureLimits
 from service.metrics import Metrics
 from service.objects.store import Bucket, ObjectStore
+from service.processes.role import Role
 from service.rpc.transport.options import Transport
 from service.runtime.certificates import Certificates, TlsFiles
 from service.runtime.process import decoder_environment
@@ -172,9 +173,9 @@ def tracer_of(settings: Settings, metrics: Metrics, encoders: EncoderRegistry) -
     return open_tracer(export, allowed)
 
 
-def transport_of(settings: Settings, certificates: Certificates | None) -> Transport:
-    """What gRPC listens on, and its limits."""
+def transport_of(settings: Settings, certificates: Certificates | None, role: Role | None = None) -> Transport:
+    """What gRPC listens on, and its limits. `role`: of this process, if the server has several."""
     return Transport(
         settings.listen, certificates, settings.max_message_bytes, settings.connections,
-        settings.min_ping_interval_s, settings.reflection,
+        settings.min_ping_interval_s, settings.reflection, role is not None,
     )  # fmt: skip

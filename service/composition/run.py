@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 from collections.abc import Callable
+from typing import Protocol
 
 from index import DataDirectory, DirectoryLock
 from service.composition.data_directory import node_name, open_registry, write_region
+from service.composition.query_process import assemble_queries
 from service.composition.server import assemble
 from service.coordination.embedded import EmbeddedRedis
 from service.errors import SettingError
 from service.lifecycle import Addresses
+from service.processes.role import Role
 from service.runtime.ports import check_free
 from service.runtime.process import dumps_forbidden, freed_memory_is_overwritten, raise_open_files
 from service.settings.model import Settings
@@ -20,38 +24,63 @@ from service.settings.model import Settings
 _LOG = logging.getLogger(__name__)
 
 
-async def serve(settings: Settings, on_ready: Callable[[Addresses], None]) -> None:
-    """Runs a server until SIGTERM or SIGINT; SIGHUP has its TLS files read again.
+async def serve(settings: Settings, on_ready: Callable[[Addresses], None], role: Role | None = None) -> None:
+    """Runs a server until SIGTERM or SIGINT; SIGHUP has its TLS files read again. `role`: of this process, if the
+    server has several; their supervisor holds the lock of the data directory.
 
     Raises SettingError or DirectoryLocked where it cannot start."""
     raise_open_files()
-    stop_asked = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop_asked.set)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)  # nothing to read again yet
+    stop_asked = _stop_asked(role)
     _check_forgetting(settings)
-    listening = {"listen": settings.listen, "http": settings.http, "metrics": settings.metrics}
+    listening = {"listen": "" if role else settings.listen, "http": settings.http, "metrics": settings.metrics}
     check_free(listening)  # before anything is made
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     data = DataDirectory(settings.data_dir)
-    lock = DirectoryLock(data.lock)
-    lock.acquire()
-    try:
-        registry = open_registry(settings, create=True)
+    with contextlib.ExitStack() as held:
+        if role is None:
+            held.enter_context(DirectoryLock(data.lock))
+        registry = held.enter_context(contextlib.closing(open_registry(settings, create=True)))
         write_region(data, settings.region)
         node_name(data)  # before anything is started
         redis = await _start_redis(settings, data)  # before gRPC, whose threads a fork would disturb
-        lifecycle = assemble(settings, registry, redis)
-        try:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lifecycle.read_again)
-            addresses = await lifecycle.start()
-            on_ready(addresses)
-            await stop_asked.wait()
-        finally:
-            await lifecycle.stop()
-            registry.close()
+        await _run(assemble(settings, registry, redis, role), on_ready, stop_asked)
+
+
+async def serve_queries(settings: Settings, on_ready: Callable[[Addresses], None], role: Role) -> None:
+    """Runs a query process of a server until SIGTERM, or until the supervisor has ended. Raises SettingError."""
+    raise_open_files()
+    stop_asked = _stop_asked(role)
+    _check_forgetting(settings)
+    with contextlib.closing(open_registry(settings)) as registry:
+        await _run(assemble_queries(settings, registry, role), on_ready, stop_asked)
+
+
+class _Process(Protocol):
+    async def start(self) -> Addresses: ...
+
+    async def stop(self) -> None: ...
+
+    def read_again(self) -> None: ...
+
+
+async def _run(process: _Process, on_ready: Callable[[Addresses], None], stop_asked: asyncio.Event) -> None:
+    try:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, process.read_again)
+        on_ready(await process.start())
+        await stop_asked.wait()
     finally:
-        lock.release()
+        await process.stop()
+
+
+def _stop_asked(role: Role | None) -> asyncio.Event:
+    """Is set when this process is to stop."""
+    asked, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # nothing to read again yet
+    if role is not None:
+        role.on_end(loop, asked.set)
+    return asked
 
 
 def _check_forgetting(settings: Settings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from index import CollectionCache, DataDirectory, LocalVectorIndexes, Usage
+from index import CollectionCache, DataDirectory, FollowedCache, FollowerIndexes, LocalVectorIndexes, Usage
 from service.audit.logs import AuditLogs
 from service.audit.recorder import Recorder
 from service.audit.tally import Tallies
@@ -51,6 +51,11 @@ from service.metrics import Metrics
 from service.objects.links import Links
 from service.objects.sealed import SealedObjects
 from service.outcomes import StateParts, States
+from service.processes.followed_spaces import FollowedSpaces
+from service.processes.notes import NoteTaker
+from service.processes.process_metrics import ProcessMetrics
+from service.processes.role import Role, writer_socket
+from service.rpc.forwarding.internal_server import InternalServer
 from service.rpc.server import RpcServer
 from service.runtime.access_log import AccessLog
 from service.runtime.process import decoder_environment
@@ -78,28 +83,35 @@ _LINKS, _REDIS_NAMES = "picture links", "names in redis"
 
 def engine_of(
     settings: Settings, registry: TenantRegistry, metrics: Metrics, allowances: Allowances,
-    beside: Callable[[str], Usage] = lambda uid: Usage(),
+    beside: Callable[[str], Usage] = lambda uid: Usage(), *, follows: bool = False,
 ) -> Engine:  # fmt: skip
     """What does the work of all calls; its pictures are to be started, and its parts closed, by the caller. beside:
-    what a tenant stores beside its collections."""
+    what a tenant stores beside its collections. follows: another process writes, and this one only reads."""
     encoders, workers = encoders_of(settings), Workers(settings.cores)
     admission = Admission(admission_of(settings))
     pictures = EncodingPipeline(encoders, workers, decoders_of(settings), admission, metrics, allowances.picture)
     detection = DetectionPipeline(detectors_of(settings), pictures, workers, metrics, allowances.picture)
-    indexes = LocalVectorIndexes()
-    cache = CollectionCache(indexes, settings.index_bytes, budget_files=settings.collection_files)
-    spaces = TenantSpaces(
-        DataDirectory(settings.data_dir), registry, cache, settings.region, beside,
-        lambda quota: metrics.quota_refusals.labels(quota).inc(),
-    )  # fmt: skip
+    data, budget = DataDirectory(settings.data_dir), (settings.index_bytes, settings.collection_files)
+    spaces: TenantSpaces
+    if follows:
+        spaces = FollowedSpaces(data, registry, FollowedCache(FollowerIndexes(), *budget), settings.region)
+    else:
+        spaces = TenantSpaces(
+            data, registry, CollectionCache(LocalVectorIndexes(), *budget),
+            settings.region, beside, lambda quota: metrics.quota_refusals.labels(quota).inc(),
+        )  # fmt: skip
     sources = Sources(picture_fetcher(settings, fetch_counter(metrics)), registry.fetch_hosts, workers, metrics)
     picture_storage = PictureStorage(SealedObjects(object_store_of(settings), registry.data_key), workers)
     return Engine(spaces, encoders, pictures, detection, sources, workers, metrics, allowances, picture_storage)
 
 
-def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis | None) -> Lifecycle:
-    """A server, not yet started. `redis`: the embedded one; None: that of the settings is used."""
+def assemble(
+    settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis | None, role: Role | None = None
+) -> Lifecycle:
+    """A server, not yet started. `redis`: the embedded one; None: that of the settings is used. `role`: of this
+    process, if the server has several."""
     metrics, data = Metrics(), DataDirectory(settings.data_dir)
+    process_metrics = ProcessMetrics(metrics)
     coordinator = Coordinator(redis.url if redis else settings.redis_url)
     allowances = Allowances(registry.limits, coordinator.rates, metrics)
     surroundings = surroundings_of(settings, registry, allowances, metrics)
@@ -129,15 +141,21 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
         training, reports,
     )  # fmt: skip
     certificates, gate = certificates_of(settings), surroundings.gate
-    transport, health = transport_of(settings, certificates), Health(gate)
+    transport, health = transport_of(settings, certificates, role), Health(gate)
     handlers = bind(METHODS, handlers_of(dependencies, version(), transport.max_message_bytes))
     recording = CallRecording(audit, recorder, tallies)
     interceptor = Interceptor(surroundings.pipeline(recording, tracer, access_log), handlers)
     rpc = RpcServer(transport, interceptor, surroundings.keyless)
+    taker = NoteTaker(engine, process_metrics)
+    internal = None if role is None else InternalServer(writer_socket(data), interceptor, taker.take)
     pushes = PushParts(sync.calls.signed_pushes, surroundings.admission, recorder, gate)
     pages = pages_of(settings, HttpParts(interceptor, surroundings, pushes, download_links), certificates)
     vitals = Vitals(
-        metrics, health.readiness, lambda: refresh_gauges(engine, metrics), lambda: metrics_of_collections(engine)
+        metrics,
+        health.readiness,
+        lambda: refresh_gauges(engine, metrics),
+        lambda: metrics_of_collections(engine),
+        process_metrics.text,
     )
     monitoring = HttpServer(vitals, HttpPlace(), Pages(access=MetricsAccess(settings.metrics_token_file)))
     maintained = MaintainedParts(
@@ -148,7 +166,7 @@ def assemble(settings: Settings, registry: TenantRegistry, redis: EmbeddedRedis 
         ServerParts(
             settings, version(), engine, audit, recorder, tallies, gate, health, metrics, rpc,
             HttpServer(vitals, place, pages), monitoring, certificates, redis, coordinator, sync, training, maintained,
-            tracer, access_log,
+            tracer, access_log, internal,
         )
     )  # fmt: skip
 

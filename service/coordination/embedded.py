@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import importlib.util
 import os
 import select
@@ -17,13 +16,12 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from service.errors import SettingError
 from service.runtime.child_process import Program, end_child, start_child
+from service.runtime.ports import unix_socket_path
 
-_MAX_SOCKET_PATH = 100  # the kernel's limit is 108 bytes
 _START_TIMEOUT_S, _END_TIMEOUT_S, _GRACE_S = 15.0, 15.0, 10.0
 
 
@@ -43,11 +41,7 @@ def packaged_redis_server() -> Path | None:
 
 def socket_path(folder: Path) -> Path:
     """The socket of the embedded Redis: in the folder, or in the temporary directory if that path is too long."""
-    inside = folder / "redis.sock"
-    if len(str(inside).encode()) <= _MAX_SOCKET_PATH:
-        return inside
-    name = hashlib.sha256(str(inside).encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"afterimage-{os.getuid()}-{name}.sock"
+    return unix_socket_path(folder, "redis.sock")
 
 
 def _listener(path: Path) -> int | None:

@@ -31,37 +31,45 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     def __init__(self, interceptor: Interceptor, certificates: Certificates | None) -> None:
         """`certificates`: those of the port; None without TLS."""
         self._interceptor, self._certificates = interceptor, certificates
+        self.unary_call, self.streaming_call = self.call_types()
         self._handlers = {path: self._handler(method) for path, method in METHODS.items()}
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """Returns the handler of a call; None if the method is not in the table. gRPC's entry point."""
         return self._handlers.get(handler_call_details.method)
 
+    def call_types(self) -> tuple[type[UnaryCall], type[Call]]:
+        """What adapts calls of one response, and others."""
+        return UnaryCall, Call
+
     def _handler(self, method: Method) -> Any:
         async def unary(_: Any, context: Context) -> bytes | None:
-            call = _UnaryCall(self._interceptor, method, context, self._certificates)
+            call = self.unary_call(self._interceptor, method, context, self._certificates)
             await self._interceptor.handle(method, call)
             return call.answer
 
         async def streaming(_: Any, context: Context) -> None:
-            await self._interceptor.handle(method, _Call(self._interceptor, method, context, self._certificates))
+            await self._interceptor.handle(
+                method, self.streaming_call(self._interceptor, method, context, self._certificates)
+            )
 
         if method.kind is Kind.UNARY:
             return grpc.stream_unary_rpc_method_handler(unary, None, None)
         return grpc.stream_stream_rpc_method_handler(streaming, None, None)
 
 
-class _Call:
+class Call:
     """A call with any number of responses. Create it in gRPC's handler, because it remembers the current task."""
 
-    transport, door, sends_later = "grpc", Door.GRPC, False
+    transport, door, sends_later, judged_before = "grpc", Door.GRPC, False, False
 
     def __init__(
         self, interceptor: Interceptor, method: Method, context: Context, certificates: Certificates | None
     ) -> None:
         self._limiter, self._method = interceptor.limiter, method
         self._context, self._certificates, self._tasks = context, certificates, CallTasks()
-        self.headers, self.peer = read_headers(context.invocation_metadata() or ()), context.peer()
+        self.metadata = tuple(context.invocation_metadata() or ())
+        self.headers, self.peer = read_headers(self.metadata), context.peer()
         context.set_trailing_metadata(((REQUEST_ID_KEY, self.headers.request_id),))
 
     def certificate_names(self) -> tuple[str, ...]:
@@ -109,7 +117,7 @@ class _Call:
         set_status(self._context, error, self.headers.request_id)
 
 
-class _UnaryCall(_Call):
+class UnaryCall(Call):
     """A call whose response gRPC sends when its handler has returned."""
 
     sends_later = True

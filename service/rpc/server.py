@@ -27,15 +27,18 @@ _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 class RpcServer:
     """A grpc.aio server. Its health is NOT_SERVING until `set_serving`."""
 
-    def __init__(self, transport: Transport, interceptor: Interceptor, keyless: KeylessCalls) -> None:
-        """`keyless`: counts calls that need no key.
+    def __init__(
+        self, transport: Transport, interceptor: Interceptor, keyless: KeylessCalls, methods: Methods | None = None
+    ) -> None:
+        """`keyless`: counts calls that need no key. `methods`: what answers the methods of the table; None: this
+        process, all of them.
 
         Raises SettingError if the server cannot listen.
         """
         self._certificates = transport.certificates
         open_calls = OpenCalls(interceptor.limiter.metrics, keyless)
         self._server = grpc.aio.server(interceptors=[open_calls], options=channel_options(transport))
-        self._server.add_generic_rpc_handlers((Methods(interceptor, self._certificates),))
+        self._server.add_generic_rpc_handlers((methods or Methods(interceptor, self._certificates),))
         self._strangers = Strangers(keyless, transport.max_connections, interceptor.limiter.metrics)
         self._watching: asyncio.Task[None] | None = None
         self._health = HealthServicer(SERVICE_NAMES)

@@ -1,18 +1,32 @@
-"""Checks that the ports of a server are free before anything is created."""
+"""Checks that the ports of a server are free before anything is created, and names its Unix sockets."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import ipaddress
+import os
 import socket
+import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
+from pathlib import Path
 
 from service.errors import SettingError
 from service.settings.addresses import is_address, split_address
 
+_MOST_PATH_BYTES = 100  # the kernel's limit is 108 bytes
 _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _Place = tuple[socket.AddressFamily, tuple[object, ...]]
+
+
+def unix_socket_path(folder: Path, name: str) -> Path:
+    """A socket in the folder, or in the temporary directory if that path is too long."""
+    inside = folder / name
+    if len(str(inside).encode()) <= _MOST_PATH_BYTES:
+        return inside
+    unique = hashlib.sha256(str(inside).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"afterimage-{os.getuid()}-{unique}.sock"
 
 
 def check_free(addresses: Mapping[str, str]) -> None:

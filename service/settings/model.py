@@ -46,6 +46,11 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(Path("afterimage-data"), description="Data directory. One server at a time can use it.")
+    processes: int = Field(
+        1, ge=1, le=64,
+        description="Number of processes that answer calls. 1: one does all; more: one writes, the others answer "
+        "searches.",
+    )  # fmt: skip
     region: str = Field("", pattern="^[a-z0-9-]{0,32}$", description="Region of the data. New tenants are bound to it.")
     listen: str = Field(
         "127.0.0.1:50051", description="Address of the gRPC server, HOST:PORT. Port 0 selects a free port."

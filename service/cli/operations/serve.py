@@ -26,6 +26,7 @@ def serve(
     metrics: Annotated[
         str | None, typer.Option(help="Address of a port for metrics and health alone, plain HTTP, HOST:PORT.")
     ] = None,
+    processes: Annotated[int | None, typer.Option(help="Number of processes that answer calls.")] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="Server certificate chain, PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Private key of the certificate, PEM.")] = None,
     client_ca: Annotated[Path | None, typer.Option(help="CA of client certificates, PEM; enables mutual TLS.")] = None,
@@ -52,6 +53,8 @@ def serve(
         run,
     )
     from service.lifecycle import Addresses
+    from service.processes.role import Kind, role_of
+    from service.processes.supervisor import Command, ProcessFailed, Supervisor
     from service.runtime.logs import configure_logs, log_setting_warnings
 
     configure_logs(loaded.settings.log_level, loaded.settings.log_format)
@@ -64,6 +67,15 @@ def serve(
         print(f"Afterimage {data_directory.version()} is ready: gRPC on {addresses.grpc}{http_part}", flush=True)
 
     try:
-        asyncio.run(run.serve(loaded.settings, announce))
+        role = role_of(process_environment())
+        if role is not None:
+            serving = run.serve if role.kind is Kind.WRITER else run.serve_queries
+            asyncio.run(serving(role.settings(loaded.settings), role.tell_ready, role))
+        elif loaded.settings.processes > 1:
+            asyncio.run(Supervisor(loaded.settings, Command(sys.argv[1:], process_environment())).run(announce))
+        else:
+            asyncio.run(run.serve(loaded.settings, announce))
+    except ProcessFailed as error:
+        raise typer.Exit(error.status) from None
     except SettingError as error:
         raise loaded.places.added_to(error) from None

@@ -18,6 +18,7 @@ class Transport:
     """How the port is reached.
 
     - `certificates`: None: without TLS.
+    - `port_is_shared`: whether other processes of this server listen on the address, too.
     - `min_ping_interval_s`: minimum interval of pings; a connection that pings more often is closed.
     """
 
@@ -27,6 +28,7 @@ class Transport:
     max_connections: int
     min_ping_interval_s: float
     reflection: bool
+    port_is_shared: bool = False
 
 
 def channel_options(transport: Transport) -> list[tuple[str, Any]]:
@@ -53,5 +55,5 @@ def channel_options(transport: Transport) -> list[tuple[str, Any]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", min(int(transport.min_ping_interval_s * 1000), 2**31 - 1)),
         ("grpc.max_allowed_incoming_connections", transport.max_connections),
-        ("grpc.so_reuseport", 0),
+        ("grpc.so_reuseport", int(transport.port_is_shared)),
     ]

@@ -63,7 +63,7 @@ class HttpCall:
 
     transport = "http"
     door = Door.HTTP
-    sends_later = False
+    sends_later = judged_before = False
     _compresses = True  # whether large responses shrink much
 
     def __init__(self, incoming: Incoming, codec: Codec, message_bytes: int) -> None:

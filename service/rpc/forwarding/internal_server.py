@@ -1,0 +1,90 @@
+"""Where the writer hears of the calls that query processes forward: a Unix socket in the data directory.
+
+Only this user can open the socket. What comes through it says who made the call, and is judged as if it came directly.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from service.calls.interceptor import Interceptor
+from service.calls.method import Method
+from service.rpc.calls import Call, Context, Methods, UnaryCall
+from service.rpc.forwarding.sender import sender_of
+from service.runtime.certificates import Certificates
+
+NOTES_PATH = "/afterimage.internal.Processes/Note"
+TakeNotes = Callable[[bytes], Awaitable[None]]
+_OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.max_receive_message_length", -1),  # the port of the query process has limited them
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_metadata_size", 16 * 1024),
+]
+
+
+class InternalServer:
+    """A grpc.aio server for the query processes of this server."""
+
+    def __init__(self, socket: Path, interceptor: Interceptor, take_notes: TakeNotes) -> None:
+        """`take_notes`: takes what query processes noted of searches."""
+        self._socket = socket
+        self._server = grpc.aio.server(options=_OPTIONS)
+        self._server.add_generic_rpc_handlers((_Internal(interceptor, take_notes),))
+
+    async def start(self) -> None:
+        """Listens."""
+        self._socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._socket.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            self._server.add_insecure_port(f"unix:{self._socket}")
+        finally:
+            os.umask(before)
+        await self._server.start()
+
+    async def stop(self, grace_s: float) -> None:
+        """Refuses new calls. Running ones have `grace_s` seconds to finish."""
+        await self._server.stop(grace_s)
+        self._socket.unlink(missing_ok=True)
+
+
+class _Internal(Methods):
+    def __init__(self, interceptor: Interceptor, take_notes: TakeNotes) -> None:
+        super().__init__(interceptor, None)
+        self._take_notes = take_notes
+
+    def call_types(self) -> tuple[type[UnaryCall], type[Call]]:
+        """Those that believe what the socket says of the sender."""
+        return _ForwardedUnaryCall, _ForwardedCall
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """Returns the handler of a call. gRPC's entry point."""
+        if handler_call_details.method == NOTES_PATH:
+            return grpc.unary_unary_rpc_method_handler(self._note, None, None)
+        return super().service(handler_call_details)
+
+    async def _note(self, raw: bytes, _: Context) -> bytes:
+        await self._take_notes(raw)
+        return b""
+
+
+class _ForwardedCall(Call):
+    def __init__(
+        self, interceptor: Interceptor, method: Method, context: Context, certificates: Certificates | None
+    ) -> None:
+        super().__init__(interceptor, method, context, certificates)
+        self._sender = sender_of(self.metadata)
+        self.peer, self.judged_before = self._sender.peer, self._sender.judged
+
+    def certificate_names(self) -> tuple[str, ...]:
+        """The names of the client's certificate, which the query process has verified."""
+        return self._sender.certificate_names
+
+
+class _ForwardedUnaryCall(_ForwardedCall, UnaryCall):
+    """A call of one response."""
