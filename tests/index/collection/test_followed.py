@@ -195,7 +195,7 @@ def test_a_follower_takes_over_the_writers_graph_and_transform(tmp_path: Path, m
 def test_what_a_follower_notes_of_searches_can_be_taken_once(tmp_path: Path) -> None:
     writer, follower, tenant = pair(tmp_path)
     writer.upsert(written(20))
-    for n in (1, 2):
+    for n in (1, 2, 1, 1):  # one that comes again is noted once
         follower.search(SearchQuery(vector(n), 1))
     follower.count_search(20_000, 19)
     follower.count_search(20_000, None)
@@ -205,6 +205,8 @@ def test_what_a_follower_notes_of_searches_can_be_taken_once(tmp_path: Path) -> 
     unit = sum(v / np.linalg.norm(v) for v in (vector(1), vector(2)))
     assert np.allclose(notes.queries.total, unit, atol=1e-5)
     assert notes.counted == {(20_000, 19): 2, (20_000, None): 1}
+    assert tenant.take_notes() == {}
+    follower.search(SearchQuery(vector(2), 1))
     assert tenant.take_notes() == {}
 
 

@@ -31,7 +31,6 @@ from afterimage.v1 import (
 from tests.support.servers.hostile import OPTIONS, bearer
 from tests.support.servers.server import Server, share, start_server
 
-pytestmark = pytest.mark.xdist_group("several processes")
 DIMENSION, PROCESSES, CONNECTIONS = 384, 3, 12
 INTERRUPTED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
