@@ -82,7 +82,7 @@ test-numpy-index: $(STAMP) ## Run the tests over a vector index of nothing but n
 	@TEST_VECTOR_INDEX=numpy $(BIN)/python -m pytest $(TESTS) -m "not long" -n $(PYTEST_WORKERS) --dist loadfile
 
 test-processes: $(STAMP) ## Run the tests of the calls against a server of three processes
-	@TEST_PROCESSES=3 $(BIN)/python -m pytest tests/service tests/e2e tests/client -m "not long" -n $(PYTEST_WORKERS) --dist loadgroup
+	@TEST_PROCESSES=3 $(BIN)/python -m pytest tests/service tests/e2e tests/client -m "not long" -n $(PYTEST_WORKERS) --dist loadfile
 
 reliability: $(STAMP) ## Test every fault at full length and write docs/reliability.md (forty minutes of one core)
 	@$(BIN)/python -m bench.reliability && $(BIN)/python docs/generate.py
