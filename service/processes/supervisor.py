@@ -26,7 +26,7 @@ from service.settings.model import Settings
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
-_MODULE = "service.cli.main"
+_MODULE = f"{__package__.partition('.processes')[0]}.cli.main"
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 10.0
 _STABLE_S = 30.0  # a process that has run for so long begins with the first pause again
 _GRACE_S = 15.0  # beyond the times that the settings give a process to end
