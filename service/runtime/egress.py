@@ -20,6 +20,7 @@ OPENED_BY = {
     "coordination.connect": ("redis",),
     "coordination.embedded": ("redis",),
     "rpc.worker_client": ("worker to server",),
+    "rpc.forwarding.writer_channel": ("forwarded calls",),
     "tracing.export": ("traces",),
     "cli.monitoring.metrics_page": ("metrics page",),
     "tenancy.masterkey": ("master key command",),
@@ -69,6 +70,10 @@ def connections(settings: Settings) -> list[Connection]:
         Connection(
             "metrics page", False, "the server that `afterimage top` names",
             "the command, not the server, opens it", "do not run the command",
+        ),
+        Connection(
+            "forwarded calls", False, "a Unix socket in the data directory",
+            "a query process passes a call on to the process that writes", "never leaves this machine",
         ),
     ]  # fmt: skip
 

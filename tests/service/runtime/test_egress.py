@@ -65,7 +65,7 @@ def test_settings_turn_connections_off() -> None:
     assert opened() == {
         "pictures": True, "feeds": True, "webhooks": True, "names": True, "redis": False, "object store": False,
         "traces": False, "master key command": False, "worker to server": False,
-        "metrics page": False,
+        "metrics page": False, "forwarded calls": False,
     }  # fmt: skip
     assert not any(opened(fetch_urls=False).values())
     assert opened(fetch_urls=False, http="search.example:50080", http_proxies=["10.1.0.0/16"])["names"]
