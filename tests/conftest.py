@@ -27,6 +27,7 @@ from tests.support.fixtures import _no_settings, collection, registry, uid  # no
 from tests.support.needs import skipped_lines
 from tests.support.numpy_selection import install_where_chosen
 from tests.support.reliability import FaultResult, report
+from tests.support.servers import several_processes
 from tests.support.servers.server import Server, kill_leftovers, share, start_server
 from tests.support.servers.shop import Shop
 
@@ -37,9 +38,10 @@ settings.register_profile("afterimage", deadline=None)
 settings.load_profile("afterimage")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts another vector index into the service, where `make test-numpy-index` asks for it."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Puts another vector index into the service, or several processes into the server, where that is asked for."""
     install_where_chosen(items)
+    several_processes.select_where_chosen(config, items)
 
 
 @pytest.hookimpl(tryfirst=True)  # before the loops of pytest and of pytest-xdist
@@ -79,8 +81,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "AFTERIMAGE_XIMILAR_DOOR": "true", "AFTERIMAGE_CONSOLE_PICTURE_HOSTS": "pictures.example",
         "AFTERIMAGE_DETECTORS_DIR": str(detectors), "AFTERIMAGE_DETECTOR": "bright",
     }  # fmt: skip
-    flags = ["--processes", os.environ["TEST_PROCESSES"]] if os.environ.get("TEST_PROCESSES") else []
-    running = share(start_server(tmp_path_factory.mktemp("server"), *flags, environment=environment, anew=True))
+    flags, folder = several_processes.flags(), tmp_path_factory.mktemp("server")
+    running = share(start_server(folder, *flags, environment=environment, anew=True))
     yield running
     assert running.stop() == 0
 

@@ -44,8 +44,9 @@ class Told:
 
 def _packed(notes: SearchNotes) -> dict[str, Any]:
     counted = [[day, bin_number, times] for (day, bin_number), times in notes.counted.items()]
-    total = base64.b64encode(notes.queries.total.astype("<f8").tobytes()).decode()
-    return {"number": notes.queries.number, "total": total, "counted": counted}
+    queries = notes.queries
+    total = base64.b64encode(queries.total.astype("<f8").tobytes()).decode()
+    return {"number": queries.number, "total": total, "counted": counted}
 
 
 def _unpacked(told: Mapping[str, Any]) -> SearchNotes:

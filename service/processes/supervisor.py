@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
-import os
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from index import DataDirectory, DirectoryLock
-from service.errors import SettingError
 from service.lifecycle import Addresses
 from service.processes.role import Kind, Role
 from service.runtime.child_process import Program, Streams, python_module, start_child
 from service.runtime.clock import SYSTEM_CLOCK
-from service.runtime.ports import check_free
-from service.settings.addresses import split_address
+from service.runtime.ports import check_free, reserved
 from service.settings.model import Settings
 
 T = TypeVar("T")
@@ -68,7 +64,7 @@ class Supervisor:
         lock = DirectoryLock(DataDirectory(settings.data_dir).lock)
         lock.acquire()
         try:
-            with _reserved(settings.listen) as listen:
+            with reserved("listen", settings.listen) as listen:
                 await self._run(listen, lock.descriptor, on_ready, stop_asked)
         finally:
             lock.release()
@@ -198,22 +194,3 @@ class _Child:
             if told.endswith(b"\n") and not self.ready.done():
                 self.ready.set_result(Addresses(**json.loads(told)))
         return await asyncio.to_thread(process.wait)
-
-
-@contextlib.contextmanager
-def _reserved(listen: str) -> Iterator[str]:
-    """HOST:PORT that all processes listen on. A free port is chosen here, and stays reserved: a socket that does not
-    listen gets no connections. Raises SettingError."""
-    host, port = split_address(listen, "listen")
-    if port:
-        yield listen
-        return
-    found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
-    family, _, _, _, address = found[0]
-    with socket.socket(family, socket.SOCK_STREAM) as reserved:
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        try:
-            reserved.bind(address)
-        except OSError as error:
-            raise SettingError.about("listen", f"{listen} cannot be bound: {os.strerror(error.errno or 0)}") from None
-        yield f"{listen.rsplit(':', 1)[0]}:{reserved.getsockname()[1]}"

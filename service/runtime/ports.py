@@ -8,8 +8,8 @@ import ipaddress
 import os
 import socket
 import tempfile
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from service.errors import SettingError
@@ -47,6 +47,24 @@ def check_free(addresses: Mapping[str, str]) -> None:
                 if error.errno not in _ABSENT or len(errors) == len(places):
                     raise SettingError.about(setting, f"{address} {_description(error, setting)}")
             taken |= {place: setting for place in places if place[1][1]}  # port 0 takes any
+
+
+@contextmanager
+def reserved(setting: str, address: str) -> Iterator[str]:
+    """HOST:PORT that several processes can listen on. Port 0 becomes a free port, which stays reserved as long as the
+    block runs: a socket that does not listen gets no connections. Raises SettingError."""
+    host, port = address.rsplit(":", 1)
+    if int(port):
+        yield address
+        return
+    family, place = min(_resolved(setting, address))
+    with socket.socket(family, socket.SOCK_STREAM) as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            held.bind(place)
+        except OSError as error:
+            raise SettingError.about(setting, f"{address} {_description(error, setting)}") from None
+        yield f"{host}:{held.getsockname()[1]}"
 
 
 def _resolved(setting: str, address: str) -> set[_Place]:

@@ -10,7 +10,7 @@ import pytest
 from service.composition import run
 from service.config import load_settings
 from service.errors import SettingError
-from service.runtime.ports import check_free
+from service.runtime.ports import check_free, reserved
 
 
 @pytest.fixture
@@ -64,3 +64,22 @@ def test_one_port_for_both_is_refused() -> None:
         free = f"127.0.0.1:{other.getsockname()[1]}"
     with pytest.raises(SettingError, match=r"^http: .* is also the address of `listen`"):
         check_free({"listen": free, "http": free})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_free_port_is_kept_for_those_that_share_it_and_for_nobody_else(host: str) -> None:
+    with reserved("listen", f"{host}:0") as address:
+        port = int(address.removeprefix(f"{host}:"))
+        family = socket.getaddrinfo(host, 0)[0][0]
+        with socket.socket(family) as first, socket.socket(family) as second, socket.socket(family) as other:
+            for one in (first, second):
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                one.bind((host, port))
+                one.listen()
+            with pytest.raises(OSError, match="in use"):
+                other.bind((host, port))
+
+
+def test_a_port_that_is_given_is_taken_as_it_is(taken: str) -> None:
+    with reserved("listen", taken) as address:
+        assert address == taken
