@@ -83,6 +83,10 @@ class Interceptor:
         else:
             await call.streaming()
 
+    def refuse(self, method: Method, context: CallContext, error: ServiceError) -> None:
+        """Ends a call that would be handled by another process, counted and logged like all others."""
+        _Call(self.pipeline, method, context, self._handlers).refuse(error)
+
     async def _held_back(self, context: CallContext) -> bool:
         """Delays a caller that starts too many calls without a message. Returns whether the call may start."""
         headers, idle_calls = context.headers, self.pipeline.idle_calls
@@ -97,7 +101,7 @@ class _Call:
         self, pipeline: CallPipeline, method: Method, context: CallContext, handlers: Mapping[str, Handler]
     ) -> None:
         self._pipeline, self._method, self._context = pipeline, method, context
-        self._handlers, self._handler = handlers, handlers[method.path]
+        self._handlers, self._handler = handlers, handlers.get(method.path)
         self._headers, self._limits, self._metrics = context.headers, pipeline.limiter.limits, pipeline.limiter.metrics
         self._names: tuple[str, ...] = ()
         self._key_id = ""
@@ -146,6 +150,11 @@ class _Call:
             raise
         self._finish("OK", "")
 
+    def refuse(self, error: ServiceError) -> None:
+        """Ends the call before it begins."""
+        self._start()
+        self._refuse(error)
+
     async def _answered(self) -> bytes:
         """Returns the serialized response. Its bytes count from now on; those of the request no longer do."""
         caller, lease = await self._admit()
@@ -162,7 +171,7 @@ class _Call:
         return raw
 
     def _responses(self, given: Any, caller: Principal) -> AsyncGenerator[Any, None]:
-        answers = self._handler(given, caller)
+        answers = cast(Any, self._handler)(given, caller)
         if self._method.kind.streams_responses:
             return cast(AsyncGenerator[Any, None], answers)
         return _only(cast(Awaitable[Any], answers))

@@ -56,7 +56,7 @@ class QueryMethods(Methods):
             names = () if call.headers.authorizations else call.certificate_names()
             await pipeline.admission.admit(method, call.headers, names, call.peer)
         except ServiceError as error:
-            call.fail(error)
+            self._interceptor.refuse(method, call, error)
         else:
             await self._writer.forward(method.path, context, call, Sender(call.peer, call.headers.request_id, names))
         finally:

@@ -27,6 +27,8 @@ from afterimage.v1 import (
     record_service_pb2_grpc,
     search_service_pb2,
     search_service_pb2_grpc,
+    server_info_service_pb2,
+    server_info_service_pb2_grpc,
 )
 from tests.support.servers.hostile import OPTIONS, bearer
 from tests.support.servers.server import Server, share, start_server
@@ -230,6 +232,20 @@ def test_calls_fail_alike_in_each_process(several: Server, connect: Callable[[st
         assert {e.code() for e in errors} == {code}
         assert len({e.details() for e in errors}) == 1
         assert all(dict(e.trailing_metadata()).get("grpc-status-details-bin") for e in errors)
+
+
+def test_a_call_is_counted_and_logged_once_whichever_process_it_reaches(several: Server) -> None:
+    """Without a key it is refused where it arrives; with one it is forwarded."""
+    key, request = bearer(several.key("counted")), server_info_service_pb2.GetServerInfoRequest()
+    for number in range(CONNECTIONS):
+        with grpc.insecure_channel(several.target, options=OPTIONS) as channel:
+            call = server_info_service_pb2_grpc.ServerInfoServiceStub(channel).GetServerInfo
+            refused = _code(partial(call, request, metadata=(("x-request-id", f"none-{number}"),)))
+            assert refused is grpc.StatusCode.UNAUTHENTICATED
+            call(request, metadata=(*key, ("x-request-id", f"key-{number}")))
+    names = [f'"request_id": "{kind}-{number}"' for kind in ("none", "key") for number in range(CONNECTIONS)]
+    _until(lambda: all(name in several.log.read_text() for name in names))
+    assert [several.log.read_text().count(name) for name in names] == [1] * len(names)
 
 
 def test_a_killed_query_process_loses_only_its_calls_and_is_started_again(
