@@ -51,8 +51,8 @@ class CollectionTuning:
         self._engine, self._turn = engine, asyncio.Lock()
 
     async def set_weights(self, principal: Principal, name: str, weights: Mapping[str, float]) -> Collection:
-        """Sets the weights of searches that give none; empty: all blocks count 1. Scores are calibrated for them where
-        the collection's calibration is of drawn pictures. Raises ServiceError."""
+        """Sets the weights of searches that give none; empty: all blocks count 1. Scores begin again with those that
+        drawn pictures give under these weights: pairs and products were measured under others. Raises ServiceError."""
         collection = await self._engine.collection(principal, name)
         if weights:
             check_default_emphasis(self._engine.blocks_of(collection), weights)

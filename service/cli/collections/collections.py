@@ -111,7 +111,12 @@ def update(
         keep_feedback=feedback,
         default_emphasis=weights,
     )
-    print_json(asdict(found)) if json else print(f"Updated collection {name}.")
+    if json:
+        print_json(asdict(found))
+        return
+    print(f"Updated collection {name}.")
+    if weights is not None and found.calibration is not None and found.calibration.source == "DRAWN":
+        print(f"Its scores are those of drawn pictures under these weights. To learn them: collections tune {name}")
 
 
 @collections.command("pictures")

@@ -63,8 +63,13 @@ def test_a_collection_is_calibrated_and_tuned_from_the_command_line(shell: Shell
     assert "Dry run" in shell.run("collections", "tune", "shop")
     assert shell.json("collections", "tune", "shop", "--undo")["changed"]
     assert shell.json("collections", "get", "shop")["calibration"]["source"] == "DRAWN"
+    assert "best" in shell.run("collections", "calibrate", "shop", "--pairs", str(table), "--apply")
     updated = shell.json("collections", "update", "shop", "--default-emphasis", "colour=3")
     assert updated["default_emphasis"] == {"colour": 3}
+    assert updated["calibration"]["source"] == "DRAWN", "the pairs were measured under other weights"
+    again = shell.run("collections", "update", "shop", "--default-emphasis", "colour=3")
+    assert "Its scores are those of drawn pictures under these weights." in again
+    assert "scores" not in shell.run("collections", "update", "shop", "--description", "Shop")
     assert "weights of this collection: colour 3" in shell.run("search", "shop", "--id", "r0")
     assert shell.json("collections", "update", "shop", "--default-emphasis", "none")["default_emphasis"] == {}
 
