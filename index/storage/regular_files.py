@@ -9,15 +9,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 
 class NotRegularFile(FileNotFoundError):
     """There is something at a path, and it is no file."""
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Opens a file to read. Raises OSError; NotRegularFile where it is no file, or a link to none."""
     return open(path, "rb", opener=_opened)
 

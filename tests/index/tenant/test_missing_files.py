@@ -46,6 +46,11 @@ def test_a_directory_that_is_not_listed_is_left_as_it_is(tmp_path: Path) -> None
     assert tree(tenant / ("e" * 32)) == before
 
 
+def to_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 DAMAGE: dict[str, Callable[[Path], object]] = {
     "is missing": shutil.rmtree,
     "records.db is missing": lambda kept: (kept / "records.db").unlink(),
@@ -53,7 +58,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "No such file": lambda kept: (kept / "manifest.json").unlink(),
     "Expecting value": lambda kept: (kept / "manifest.json").write_bytes(b""),
     "manifest was changed": lambda kept: flip_byte(kept / "manifest.json", 40),
-    "is not a file": lambda kept: ((kept / "manifest.json").unlink(), os.mkfifo(kept / "manifest.json")),
+    "is not a file": lambda kept: to_pipe(kept / "manifest.json"),
 }
 
 
