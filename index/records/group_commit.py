@@ -120,7 +120,7 @@ class GroupCommit:
                 self._allowance.add(transaction.growth)
             for write in group:
                 free_gradually(write.changes)
-        except StoreUnavailable:  # of the vector index, before the commit
+        except StoreUnavailable:  # of the vector index, before the commit, or of whoever else has to store it
             self._connection.execute("ROLLBACK")
             raise
         except DatabaseError as error:
@@ -145,7 +145,7 @@ class GroupCommit:
         """Stages, then commits. An index that refuses leaves nothing stored."""
         staged = self._vectors.stage(changes)
         try:
-            self._connection.execute("COMMIT")
+            self._make_durable()
         except BaseException:
             staged.discard()
             raise
@@ -153,7 +153,7 @@ class GroupCommit:
 
     def _staged_beside(self, changes: Sequence[RowChange]) -> StagedChanges:
         """Stages while the disk commits."""
-        committing = _Committing(self._connection)
+        committing = _Committing(self._make_durable)
         try:
             with _committed():
                 staged = self._vectors.stage(changes)
@@ -163,6 +163,11 @@ class GroupCommit:
             staged.discard()
             raise committing.refused
         return staged
+
+    def _make_durable(self) -> None:
+        """Commits what the transaction did. May be called from a thread of its own. Raises DatabaseError, or
+        StoreUnavailable where nothing was stored."""
+        self._connection.execute("COMMIT")
 
     def _run_one(self, transaction: Transaction, write: _Write[Any]) -> None:
         before, growth, transaction.changes = transaction.sequence, transaction.growth, []
@@ -205,17 +210,17 @@ def _committed() -> Iterator[None]:
 
 
 class _Committing(threading.Thread):
-    """A commit that is under way; `refused` is what the database raised, once the thread has ended. No executor: those
+    """A commit that is under way; `refused` is what it raised, once the thread has ended. No executor: those
     take nothing more once a process's main thread has ended, while its other threads may still write."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, commit: Callable[[], None]) -> None:
         super().__init__(name="commit")
-        self._connection = connection
+        self._commit = commit
         self.refused: BaseException | None = None
         self.start()
 
     def run(self) -> None:
         try:
-            self._connection.execute("COMMIT")
+            self._commit()
         except BaseException as error:
             self.refused = error

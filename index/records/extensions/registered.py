@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from index.contract import SOURCES
 from index.records.extensions.feedback import Feedback, FeedbackBook
@@ -27,6 +27,9 @@ from index.types.collection import CollectionSpec
 from index.types.companions import Dropped, Origin, PicturePolicy
 from index.types.record import Region
 
+if TYPE_CHECKING:
+    from index.records.postgresql.stores import PostgresRecordStores
+
 __all__ = [
     "EXTENSIONS",
     "FeedbackBook",
@@ -36,6 +39,7 @@ __all__ = [
     "SavedSearchBook",
     "SourceRecords",
     "lost_by",
+    "postgres_stores",
     "record_stores",
 ]
 T = TypeVar("T")
@@ -45,6 +49,14 @@ EXTENSIONS = Extensions(Sources(), Pictures(), Feedback(), SavedSearches(), Pair
 def record_stores() -> SqliteRecordStores:
     """The stores of this library, with its extensions."""
     return SqliteRecordStores(EXTENSIONS)
+
+
+def postgres_stores(url: str) -> PostgresRecordStores:
+    """The same, shared with other servers through the PostgreSQL database at `url`. Raises ImportError without the
+    package psycopg."""
+    from index.records.postgresql.stores import PostgresRecordStores
+
+    return PostgresRecordStores(EXTENSIONS, url)
 
 
 class CollectionCompanions:

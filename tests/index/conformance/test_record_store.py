@@ -21,7 +21,7 @@ from index import (
     StoreUnavailable,
 )
 from index.contract import SOURCES, RecordStore, RecordTransaction, RecordWriter, SourceReads, SourceWrites
-from index.records.extensions.registered import record_stores
+from index.records.extensions.registered import postgres_stores, record_stores
 from index.records.prepare import prepare
 from index.types.changes import RowChange
 from index.types.record import Outcome, WriteResult
@@ -60,6 +60,7 @@ class Opened:
 
     root: Path
     kind: str
+    url: str = ""
 
     def __post_init__(self) -> None:
         tenant = directory(self.root)
@@ -70,8 +71,9 @@ class Opened:
     def open(self) -> None:
         """Opens everything anew, as after a crash: nothing is closed first."""
         self.faults, self.sink = Faults(), Sink()
-        made: RecordStore = record_stores().open(self.place)
-        self.store = made if self.kind == "sqlite" else remote_store(made, self.faults)
+        stores = postgres_stores(self.url) if self.url else record_stores()
+        made: RecordStore = stores.open(self.place)
+        self.store = made if self.kind != "remote" else remote_store(made, self.faults)
         self.writer: RecordWriter = self.store.writer(self.sink)
 
     def upsert(self, *writes: RecordWrite, insert_only: bool = False) -> list[WriteResult]:
@@ -93,9 +95,10 @@ class Opened:
         return [r.record_id for r in self.store.page(0, 1000, vectors=False).records]
 
 
-@pytest.fixture(params=["sqlite", "remote"])
+@pytest.fixture(params=["sqlite", "remote", "postgres"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
-    made = Opened(tmp_path, request.param)
+    url = request.getfixturevalue("postgres").url if request.param == "postgres" else ""
+    made = Opened(tmp_path, request.param, url)
     yield made
     made.store.close()
 

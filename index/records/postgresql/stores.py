@@ -1,0 +1,41 @@
+"""Opens the record stores of a process, each shared with other servers through PostgreSQL: implements
+`RecordStoreFactory`."""
+
+from __future__ import annotations
+
+from index.manifest.location import Location
+from index.records.extensions.hook import Extensions
+from index.records.postgresql.database import Database
+from index.records.postgresql.follower import Follower
+from index.records.postgresql.sealing import Seal
+from index.records.postgresql.shared_rows import SharedRows
+from index.records.postgresql.store import PostgresRecordStore
+from index.records.sqlite_stores import SqliteRecordStores
+from index.storage.open_files import FreeFiles, none_freed
+
+
+class PostgresRecordStores(SqliteRecordStores):
+    """Any number of threads may call any method at once."""
+
+    def __init__(self, extensions: Extensions, url: str) -> None:
+        """url: of the database. Connects to nothing yet."""
+        super().__init__(extensions)
+        self._database = Database(url)
+        self._follower = Follower(self._database)
+
+    def check(self) -> None:
+        """Raises StoreUnavailable or UnsupportedFormat where the database cannot be used."""
+        with self._database.transaction():
+            pass
+
+    def open(self, site: Location, free_files: FreeFiles = none_freed) -> PostgresRecordStore:
+        return PostgresRecordStore(site, self._extensions, self._database, self._follower, free_files)
+
+    def discard(self, site: Location) -> None:
+        """Deletes the rows of a collection in PostgreSQL. Raises StoreUnavailable."""
+        with self._database.transaction() as connection:
+            SharedRows(Seal(site).id).drop(connection)
+
+    def close(self) -> None:
+        """Closes idle connections."""
+        self._database.close()
