@@ -206,6 +206,10 @@ class RecordStoreFactory(Protocol[Site]):
         """The store of a collection. `free_files` closes files of others where none can be opened, and returns how
         many. Raises DataFault, UnsupportedFormat, StoreDamaged or StoreUnavailable."""
 
+    def discard(self, site: Site) -> None:
+        """Deletes what the store of a collection keeps elsewhere than in its directory, for good. The collection is
+        then only closed and removed. Raises StoreUnavailable: nothing was deleted."""
+
     def cold(self, site: Site) -> AbstractContextManager[ColdRecords]:
         """A look at a collection that is not in memory. Raises as `open` does."""
 

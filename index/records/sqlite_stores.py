@@ -14,6 +14,7 @@ from index.records.backup_copies import copy_database, number_rows_after
 from index.records.backups import Backups
 from index.records.extensions.hook import Extensions
 from index.records.schema import migrations
+from index.records.sharing import check_unshared
 from index.records.sqlite_store import SqliteRecordStore
 from index.storage.open_files import FreeFiles, none_freed
 from index.storage.sqlite import Connection, connect, migrate
@@ -36,7 +37,16 @@ class SqliteRecordStores:
             migrate(database, migrations(self._extensions), "the collection database")
 
     def open(self, site: Location, free_files: FreeFiles = none_freed) -> SqliteRecordStore:
-        return SqliteRecordStore(site, self._extensions, free_files)
+        store = SqliteRecordStore(site, self._extensions, free_files)
+        try:
+            check_unshared(store.connection, site)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def discard(self, site: Location) -> None:
+        """Nothing: all is in the directory."""
 
     @contextmanager
     def cold(self, site: Location) -> Iterator[SqliteColdRecords]:

@@ -152,11 +152,13 @@ class TenantDirectory(TenantCompanions[Collection]):
 
     def delete(self, name: str, *, with_kept: bool = False) -> None:
         """Deletes a collection and all its files, for good; `with_kept`: its kept snapshots, too, which are retained
-        else. Raises CollectionNotFound, or OSError where what was deleted cannot be erased from what is retained."""
+        else. Raises CollectionNotFound, StoreUnavailable where the records are elsewhere, or OSError where what was
+        deleted cannot be erased from what is retained."""
         with self._lock:
             collection = self.collection(name)
             if not with_kept and collection.kept.ids():
                 erased_from(collection)
+            self._members.stores.discard(collection.handle.place)
             thing = self._placing.leaving(name, with_kept=with_kept)
             self._catalog.remove(name, collection.home if EXTENSIONS.outlive(collection.spec) else "")
             del self._members.collections[name]

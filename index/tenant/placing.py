@@ -49,6 +49,8 @@ class Placing:
             for extension in EXTENSIONS:
                 extension.inherits(collection.handle, None if replaced is None else replaced.handle)
         gone = self.leaving(spec.name) if replaced is not None else None
+        if replaced is not None:
+            self._members.stores.discard(replaced.handle.place)
         self._catalog.enter(entry)
         self._members.uids[spec.name], self._members.collections[spec.name] = entry.uid, collection
         self._members.manifest.later(replace(thing, state=State.PRESENT))

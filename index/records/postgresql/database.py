@@ -74,7 +74,8 @@ class Database:
             try:
                 connection.isolation_level = level
                 yield connection
-                connection.commit()
+                if not connection.closed:  # else the block knows what became of it
+                    connection.commit()
             except BaseException as error:
                 self._give_back(connection, sound=not isinstance(error, psycopg.Error))
                 raise

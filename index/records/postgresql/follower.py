@@ -44,6 +44,7 @@ class Follower:
         self._stores: dict[bytes, Following] = {}
         self._thread: threading.Thread | None = None
         self._reachable = True
+        self._failing: set[bytes] = set()
 
     def add(self, store: Following) -> None:
         """Has a store follow from now on."""
@@ -93,10 +94,16 @@ class Follower:
         for id, version, deleted in found:
             store = stores[bytes(id)]
             if version != store.version or deleted:
-                try:
-                    store.follow()
-                except AfterimageIndexError as error:
-                    _LOG.warning("a collection does not follow the other servers: %s", error)
+                self._follow_one(store)
+
+    def _follow_one(self, store: Following) -> None:
+        try:
+            store.follow()
+            self._failing.discard(store.shared.id)
+        except AfterimageIndexError as error:
+            if store.shared.id not in self._failing:
+                _LOG.warning("a collection does not follow the other servers: %s", error)
+            self._failing.add(store.shared.id)
 
     def _prune(self) -> None:
         with self._lock:

@@ -12,11 +12,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from index.manifest.location import Location
+from index.records.sharing import shared_id
 from index.storage.crypto import derive_key, keyed_digest
 from index.types.errors import StoreDamaged
 
 Value = str | int | float | bytes | None
-_ID_BYTES = 16
+_KEY_BYTES = 16
 _NONCE_BYTES = 12
 _LENGTH = struct.Struct("<I")
 
@@ -30,17 +31,16 @@ class Image(NamedTuple):
 
 
 class Seal:
-    """Of one collection. id: what PostgreSQL knows it by, 16 bytes that say nothing without the tenant's key."""
+    """Of one collection. id: what PostgreSQL knows it by, 16 bytes."""
 
     def __init__(self, place: Location) -> None:
-        uid = place.layout.root.name.encode()
-        self.id = keyed_digest(derive_key(place.key, "shared collection"), uid)[:_ID_BYTES]
+        self.id = shared_id(place)
         key = derive_key(place.key, f"shared rows of {self.id.hex()}")
         self._names, self._cipher = derive_key(key, "row keys"), AESGCM(key)
 
     def row_key(self, table: str, key: Sequence[Value]) -> bytes:
         """What PostgreSQL knows a row by: 16 bytes. key: the values of its primary key."""
-        return keyed_digest(self._names, table.encode(), orjson.dumps(list(key)))[:_ID_BYTES]
+        return keyed_digest(self._names, table.encode(), orjson.dumps(list(key)))[:_KEY_BYTES]
 
     def seal(self, row_key: bytes, version: int, image: Image) -> bytes:
         """The sealed row."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
@@ -12,18 +11,12 @@ from index.records.postgresql.sealing import Image, Seal
 from index.records.postgresql.shared_rows import DELETED, ROW, TOMBSTONE, SealedRow, SharedRows, State
 from index.records.postgresql.shared_tables import RECORDS, TOMBSTONES, SharedTables
 from index.records.queries import read_rows, read_sequence
+from index.records.sharing import Position, forget_position, note_position, read_position
 from index.storage.sqlite import Connection
 from index.types.changes import RowChange
 from index.types.errors import StoreUnavailable, UnsupportedFormat
 
 _BLOCK = 500
-
-
-class Position(NamedTuple):
-    """Up to which commit the copy has followed; version 0: it never has."""
-
-    version: int
-    stamp: str
 
 
 class Applied(NamedTuple):
@@ -88,7 +81,8 @@ class SharedCopy:
         self._in_transaction(lambda: self.note(version, stamp))
 
     def _renew(self, remote: PgConnection, state: State) -> None:
-        """Makes the copy what PostgreSQL has, whatever it was before. What is cut off begins anew at the next opening."""
+        """Makes the copy what PostgreSQL has, whatever it was before. What is cut off begins anew at the next
+        opening."""
         self._in_transaction(lambda: self.note(0, b""))
         for table in self.tables.tables.values():
             keys = iter(self.tables.keys(table))
@@ -169,15 +163,16 @@ class SharedCopy:
 
     def note(self, version: int, stamp: bytes) -> None:
         """Notes within a transaction of the copy how far it has come. `settle` follows the commit."""
-        noted = json.dumps({"collection": self.seal.id.hex(), "version": version, "stamp": stamp.hex()})
-        self._connection.execute(
-            "INSERT INTO meta VALUES ('shared', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (noted,)
-        )
+        note_position(self._connection, self.seal.id, Position(version, stamp.hex()))
 
     def settle(self) -> None:
         """After a transaction of the copy was committed, or rolled back."""
         self.position = self._noted()
         self.tables.settle_number()
+
+    def detach(self) -> None:
+        """Makes the copy the truth. PostgreSQL must have nothing that it lacks."""
+        self._in_transaction(lambda: forget_position(self._connection))
 
     # ---- comparing
 
@@ -195,9 +190,9 @@ class SharedCopy:
                     if row.kind == ROW:
                         shared[row.key] = hash(_comparable(image))
             for key, image in self.tables.images():
-                if image.table != TOMBSTONES and shared.pop(
-                    self.seal.row_key(image.table, key), None
-                ) != hash(_comparable(image)):
+                if image.table != TOMBSTONES and shared.pop(self.seal.row_key(image.table, key), None) != hash(
+                    _comparable(image)
+                ):
                     yield f"a row of {image.table} is not the one in PostgreSQL"
         if shared:
             yield f"{len(shared)} rows in PostgreSQL are not in the copy of this server"
@@ -220,11 +215,7 @@ class SharedCopy:
         return self.rows.stamp(remote, state.number, version).hex() == stamp
 
     def _noted(self) -> Position:
-        row = self._connection.execute("SELECT value FROM meta WHERE name = 'shared'").fetchone()
-        noted = json.loads(row[0]) if row else {}
-        if noted.get("collection") != self.seal.id.hex():  # none, or that of a copy of another collection's database
-            return Position(0, "")
-        return Position(noted["version"], noted["stamp"])
+        return read_position(self._connection, self.seal.id)
 
     def _sealed(self, key: Sequence[object], image: Image, version: int, *, gone: bool = False) -> SealedRow:
         row_key = self.seal.row_key(image.table, key)  # type: ignore[arg-type]

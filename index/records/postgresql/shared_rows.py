@@ -15,7 +15,7 @@ _STAMP_BYTES = 8
 
 
 class State(NamedTuple):
-    """How far a collection is. number: in PostgreSQL, of the collection; format: of the database of the servers' copies;
+    """How far a collection is. number: of the collection, in PostgreSQL; format: of the databases of the servers;
     pruned: deletions up to this version are not told any more."""
 
     number: int
@@ -125,7 +125,8 @@ class SharedRows:
         if state is None:
             return 0
         row = connection.execute(
-            "SELECT max(version) FROM afterimage.commits WHERE collection = %s AND at < now() - make_interval(secs => %s)",
+            "SELECT max(version) FROM afterimage.commits"
+            " WHERE collection = %s AND at < now() - make_interval(secs => %s)",
             (state.number, days * 86400),
         ).fetchone()
         up_to = row[0] if row else None

@@ -146,7 +146,7 @@ def _trigger(table: SharedTable, event: str) -> str:
     notes = []
     for row in rows:
         key = ", ".join([*(f"{row}.{k}" for k in table.key), "''"][:2])
-        notes.append(f"INSERT INTO touched VALUES ('{table.name}', {key});")
+        notes.append(f"INSERT INTO touched VALUES ('{table.name}', {key});")  # noqa: S608
     condition = ""
     if table.name == META:
         changed = " AND OLD.value IS NOT NEW.value" if event == "UPDATE" else ""

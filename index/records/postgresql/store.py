@@ -19,7 +19,7 @@ from index.records.postgresql.shared_rows import SharedRows
 from index.records.sqlite_store import SqliteRecordStore
 from index.storage.open_files import FreeFiles, none_freed
 from index.storage.sqlite import store_errors
-from index.types.errors import StoreUnavailable
+from index.types.errors import StoreDamaged, StoreUnavailable
 
 _LOG = logging.getLogger(__name__)
 
@@ -73,6 +73,14 @@ class PostgresRecordStore(SqliteRecordStore):
         """Applies what other servers have committed, and publishes it. Raises StoreUnavailable or StoreDamaged."""
         if self._commit is not None:
             self._commit.follow()
+
+    def detach(self) -> None:
+        """Makes the copy of this server the truth, where it has all that PostgreSQL has. Raises StoreUnavailable, or
+        StoreDamaged where the two differ."""
+        with self.paused(), store_errors(self._path):
+            for difference in self._copy.differences():
+                raise StoreDamaged(difference)
+            self._copy.detach()
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()

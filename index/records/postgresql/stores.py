@@ -36,6 +36,16 @@ class PostgresRecordStores(SqliteRecordStores):
         with self._database.transaction() as connection:
             SharedRows(Seal(site).id).drop(connection)
 
+    def back_to_directory(self, site: Location) -> None:
+        """Makes the database in the collection's directory the truth again, once it has all that PostgreSQL has, and
+        deletes the rows there. Raises StoreUnavailable, or StoreDamaged where the two differ."""
+        store = self.open(site)
+        try:
+            store.detach()
+        finally:
+            store.close()
+        self.discard(site)
+
     def close(self) -> None:
         """Closes idle connections."""
         self._database.close()

@@ -116,6 +116,9 @@ class RemoteStores:
     def create(self, site: Location) -> None:
         self._inner.create(site)
 
+    def discard(self, site: Location) -> None:
+        self._inner.discard(site)
+
     def cold(self, site: Location) -> AbstractContextManager[ColdRecords]:
         return self._inner.cold(site)
 

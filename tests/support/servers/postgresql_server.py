@@ -71,9 +71,11 @@ class PostgresServer:
     def begin(self, program: str, *arguments: object, log: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         """A process of one of its programs, in a group of its own, as a user that is not root."""
         user = _UNPRIVILEGED if os.geteuid() == 0 else None
+        groups = [] if user else None
         return subprocess.Popen(
-            [self.binaries / program, *map(str, arguments)], stdout=log, stderr=log, user=user, extra_groups=[] if user else None,
-            cwd=self.folder, start_new_session=True, env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+            [self.binaries / program, *map(str, arguments)], stdout=log, stderr=log, user=user,
+            extra_groups=groups, cwd=self.folder, start_new_session=True,
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
         )  # fmt: skip
 
     def dump(self) -> bytes:
@@ -93,7 +95,7 @@ class PostgresServer:
 def running_postgres() -> Iterator[PostgresServer]:
     """A server for the block."""
     found = binaries()
-    folder = Path(tempfile.mkdtemp(prefix="afterimage-pg-", dir="/tmp"))  # noqa: S108 - others must reach it
+    folder = Path(tempfile.mkdtemp(prefix="afterimage-pg-", dir="/tmp"))
     made = PostgresServer(folder, found)
     try:
         if os.geteuid() == 0:

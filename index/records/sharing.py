@@ -1,0 +1,59 @@
+"""The note in a collection's database that its truth is in PostgreSQL, and how far this copy has followed that."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+from index.manifest.location import Location
+from index.storage.crypto import derive_key, keyed_digest
+from index.storage.sqlite import Connection
+from index.types.errors import StoreUnavailable
+
+NAME = "shared"  # in `meta`
+_ID_BYTES = 16
+
+
+class Position(NamedTuple):
+    """Up to which commit a copy has followed; version 0: it is no copy, or must be renewed."""
+
+    version: int
+    stamp: str
+
+
+def shared_id(place: Location) -> bytes:
+    """What PostgreSQL knows a collection by: 16 bytes that say nothing without the tenant's key."""
+    uid = place.layout.root.name.encode()
+    return keyed_digest(derive_key(place.key, "shared collection"), uid)[:_ID_BYTES]
+
+
+def read_position(connection: Connection, collection: bytes) -> Position:
+    """What a database notes about the collection with this id. What it notes about another one, of whose database it
+    was copied, does not count."""
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (NAME,)).fetchone()
+    noted = json.loads(row[0]) if row else {}
+    if noted.get("collection") != collection.hex():
+        return Position(0, "")
+    return Position(noted["version"], noted["stamp"])
+
+
+def note_position(connection: Connection, collection: bytes, position: Position) -> None:
+    """Notes it, within a transaction."""
+    noted = json.dumps({"collection": collection.hex(), "version": position.version, "stamp": position.stamp})
+    connection.execute(
+        "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (NAME, noted)
+    )
+
+
+def forget_position(connection: Connection) -> None:
+    """Makes the database no copy any more."""
+    connection.execute("DELETE FROM meta WHERE name = ?", (NAME,))
+
+
+def check_unshared(connection: Connection, place: Location) -> None:
+    """Raises StoreUnavailable where the database is a copy: what is written to it alone would be lost."""
+    if read_position(connection, shared_id(place)).version:
+        raise StoreUnavailable(
+            "the records of this collection are in PostgreSQL: set store_url, or run"
+            " `afterimage store copy --to directory`"
+        )
