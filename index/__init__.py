@@ -27,13 +27,22 @@ if typing.TYPE_CHECKING:
     from index.collection.collection_cache import CollectionCache
     from index.collection.followed import FollowedCache
     from index.collection.tally import TALLY_BINS, TALLY_DAYS, SearchDay, SearchTally
+    from index.contract import SharedRecordStores
     from index.manifest.change_number import number_of, raise_number
     from index.manifest.entries import read_entries
     from index.manifest.listed_database import open_listed
+    from index.manifest.location import Location
     from index.manifest.manifest import Manifest, State, Thing
     from index.manifest.opening import open_manifest
     from index.records.backup_manifest import read_manifest
-    from index.records.extensions.registered import FeedbackBook, JudgedPairs, PictureDigests, SourceRecords, lost_by
+    from index.records.extensions.registered import (
+        FeedbackBook,
+        JudgedPairs,
+        PictureDigests,
+        SourceRecords,
+        lost_by,
+        postgres_stores,
+    )
     from index.records.queries import read_learnt
     from index.speed.malloc_trim import trim_heap
     from index.storage.layout import DataDirectory, TenantLayout, new_uid
@@ -43,6 +52,7 @@ if typing.TYPE_CHECKING:
     from index.tenant.inspection import check_pages, deep_faults, file_faults
     from index.tenant.records_repair import RepairStep
     from index.tenant.repair import Repair
+    from index.tenant.store_copying import CopiedCollection, copy_collections
     from index.types.answer import (
         DuplicateGroup,
         Facet,
@@ -144,6 +154,7 @@ __all__ = [
     "CollectionNotFound",
     "CollectionSpec",
     "CollectionStats",
+    "CopiedCollection",
     "DataDirectory",
     "DataFault",
     "Decay",
@@ -170,6 +181,7 @@ __all__ = [
     "JudgementResult",
     "KeptPicture",
     "LocalVectorIndexes",
+    "Location",
     "Manifest",
     "Mark",
     "Matching",
@@ -208,6 +220,7 @@ __all__ = [
     "SearchNotes",
     "SearchQuery",
     "SearchTally",
+    "SharedRecordStores",
     "ShownHit",
     "Side",
     "SnapshotDamaged",
@@ -239,6 +252,7 @@ __all__ = [
     "check_pages",
     "check_record",
     "check_region",
+    "copy_collections",
     "deep_faults",
     "file_faults",
     "fill_filter",
@@ -251,6 +265,7 @@ __all__ = [
     "open_listed",
     "open_manifest",
     "parse_order",
+    "postgres_stores",
     "purpose_of",
     "raise_number",
     "read_entries",
@@ -267,13 +282,17 @@ _MODULES = {
     "collection.collection": ("Collection",),
     "collection.collection_cache": ("CollectionCache",),
     "collection.followed": ("FollowedCache",),
+    "contract": ("SharedRecordStores",),
     "manifest.change_number": ("number_of", "raise_number"),
     "manifest.entries": ("read_entries",),
     "manifest.listed_database": ("open_listed",),
+    "manifest.location": ("Location",),
     "manifest.manifest": ("Manifest", "State", "Thing"),
     "manifest.opening": ("open_manifest",),
     "records.backup_manifest": ("read_manifest",),
-    "records.extensions.registered": ("FeedbackBook", "JudgedPairs", "PictureDigests", "SourceRecords", "lost_by"),
+    "records.extensions.registered": (
+        "FeedbackBook", "JudgedPairs", "PictureDigests", "SourceRecords", "lost_by", "postgres_stores",
+    ),
     "records.queries": ("read_learnt",),
     "speed.malloc_trim": ("trim_heap",),
     "storage.layout": ("DataDirectory", "TenantLayout", "new_uid"),
@@ -283,6 +302,7 @@ _MODULES = {
     "tenant.inspection": ("check_pages", "deep_faults", "file_faults"),
     "tenant.records_repair": ("RepairStep",),
     "tenant.repair": ("Repair",),
+    "tenant.store_copying": ("CopiedCollection", "copy_collections"),
     "types.answer": (
         "DuplicateGroup", "Facet", "FilterHints", "Hit", "Matching", "PassedOver", "SearchAnswer", "ShownHit",
     ),

@@ -36,6 +36,7 @@ from index.contract.record_store import (
     RecordStoreFactory,
     RecordTransaction,
     RecordWriter,
+    SharedRecordStores,
 )
 from index.contract.vector_index import (
     Capabilities,
@@ -76,6 +77,7 @@ __all__ = [
     "SavedSearchReads",
     "SavedSearchWrites",
     "Selection",
+    "SharedRecordStores",
     "SourceReads",
     "SourceWrites",
     "StagedChanges",

@@ -223,3 +223,21 @@ class RecordStoreFactory(Protocol[Site]):
     def adopt(self, file: Path, key: bytes, site: Site, before: Sequence[Path]) -> None:
         """Makes the store of a new collection of the file of a backup. key: data key of the tenant that the file is of,
         32 bytes; before: stores and backups whose rows the new rows must come after. Raises WrongKey or OSError."""
+
+
+class SharedRecordStores(RecordStoreFactory[Site], Protocol):
+    """Opens record stores that several servers share through a database."""
+
+    def check(self) -> None:
+        """Raises StoreUnavailable or UnsupportedFormat where the database cannot be used."""
+
+    def to_database(self, site: Site) -> int:
+        """Enters a collection in the database, where that does not have it, and compares the two. Returns how many
+        records it has. Raises StoreUnavailable, or StoreDamaged where they differ."""
+
+    def to_directory(self, site: Site) -> int:
+        """Makes the collection's directory the truth again, once it has all that the database has, and deletes it
+        there. Returns how many records it has. Raises as `to_database` does."""
+
+    def close(self) -> None:
+        """Closes connections that are idle."""

@@ -50,10 +50,14 @@ def forget_position(connection: Connection) -> None:
     connection.execute("DELETE FROM meta WHERE name = ?", (NAME,))
 
 
+class SharedElsewhere(StoreUnavailable):
+    """The truth of the collection is in PostgreSQL."""
+
+
 def check_unshared(connection: Connection, place: Location) -> None:
-    """Raises StoreUnavailable where the database is a copy: what is written to it alone would be lost."""
+    """Raises SharedElsewhere where the database is a copy: what is written to it alone would be lost."""
     if read_position(connection, shared_id(place)).version:
-        raise StoreUnavailable(
+        raise SharedElsewhere(
             "the records of this collection are in PostgreSQL: set store_url, or run"
             " `afterimage store copy --to directory`"
         )

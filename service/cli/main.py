@@ -38,6 +38,7 @@ _COMMANDS = {
     "detectors": "models.detectors.detectors",
     "top": "monitoring.top.top",
     "backup": "operations.backup.backup",
+    "store": "operations.store.store",
     "doctor": "operations.doctor.doctor",
 }
 _HELP = (

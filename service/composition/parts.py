@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 from afterimage import __version__
-from index import DataDirectory, ScanStrategy
+from index import DataDirectory, Location, ScanStrategy, SharedRecordStores, postgres_stores
 from service.calls.limits.call_limiter import CallLimits
 from service.calls.limits.keyless import KeylessCalls
 from service.calls.methods import METHODS
@@ -112,6 +112,11 @@ def feed_fetcher(settings: Settings, counted: Counted) -> Fetcher | None:
         exempt=exempt, what="feed", accept="*/*",
     )  # fmt: skip
     return Fetcher(limits, HostLimits(settings.fetch_per_host, settings.fetch_rate_per_host), counted=counted)
+
+
+def record_stores_of(settings: Settings) -> SharedRecordStores[Location] | None:
+    """Where the records of all collections are kept; None: in the data directory. Connects to nothing yet."""
+    return None if settings.store_url is None else postgres_stores(settings.store_url.get_secret_value())
 
 
 def object_store_of(settings: Settings) -> ObjectStore:

@@ -9,8 +9,9 @@ import signal
 from collections.abc import Callable
 from typing import Protocol
 
-from index import DataDirectory, DirectoryLock
+from index import DataDirectory, DirectoryLock, StoreUnavailable, UnsupportedFormat
 from service.composition.data_directory import node_name, open_registry, write_region
+from service.composition.parts import record_stores_of
 from service.composition.query_process import assemble_queries
 from service.composition.server import assemble
 from service.coordination.embedded import EmbeddedRedis
@@ -42,6 +43,7 @@ async def serve(settings: Settings, on_ready: Callable[[Addresses], None], role:
         registry = held.enter_context(contextlib.closing(open_registry(settings, create=True)))
         write_region(data, settings.region)
         node_name(data)  # before anything is started
+        await asyncio.to_thread(_check_store, settings)
         redis = await _start_redis(settings, data)  # before gRPC, whose threads a fork would disturb
         await _run(assemble(settings, registry, redis, role), on_ready, stop_asked)
 
@@ -90,6 +92,20 @@ def _check_forgetting(settings: Settings) -> None:
     if settings.strict_forgetting:
         raise SettingError.about("strict_forgetting", message)
     _LOG.warning(message)
+
+
+def _check_store(settings: Settings) -> None:
+    stores = record_stores_of(settings)
+    if stores is None:
+        return
+    try:
+        stores.check()
+    except UnsupportedFormat as error:
+        raise SettingError.about("store_url", str(error)) from None
+    except StoreUnavailable as error:
+        _LOG.warning("store_url: %s; until it answers, writes are refused", error)
+    finally:
+        stores.close()
 
 
 async def _start_redis(settings: Settings, data: DataDirectory) -> EmbeddedRedis | None:

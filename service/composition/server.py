@@ -24,6 +24,7 @@ from service.composition.parts import (
     fetch_counter,
     object_store_of,
     picture_fetcher,
+    record_stores_of,
     tracer_of,
     transport_of,
 )
@@ -97,7 +98,7 @@ def engine_of(
         spaces = FollowedSpaces(data, registry, FollowedCache(FollowerIndexes(), *budget), settings.region)
     else:
         spaces = TenantSpaces(
-            data, registry, CollectionCache(LocalVectorIndexes(), *budget),
+            data, registry, CollectionCache(LocalVectorIndexes(), *budget, record_stores_of(settings)),
             settings.region, beside, lambda quota: metrics.quota_refusals.labels(quota).inc(),
         )  # fmt: skip
     sources = Sources(picture_fetcher(settings, fetch_counter(metrics)), registry.fetch_hosts, workers, metrics)

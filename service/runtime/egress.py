@@ -14,6 +14,7 @@ from service.settings.model import Settings
 # Modules of `service` that can open a connection, and the kinds (see below) that they open.
 OPENED_BY = {
     "objects.store": ("object store",),
+    "index.records.postgresql.database": ("record store",),
     "intake.download.http_client": ("pictures", "feeds", "webhooks"),
     "intake.download.resolver": ("names",),
     "runtime.ports": ("names",),
@@ -58,6 +59,7 @@ def connections(settings: Settings) -> list[Connection]:
         ),
         _redis(settings),
         _object_store(settings),
+        _record_store(settings),
         _traces(settings),
         Connection(
             "master key command", bool(settings.master_key_command), settings.master_key_command or "-",
@@ -103,6 +105,14 @@ def _object_store(settings: Settings) -> Connection:
     if not settings.object_store_access_key:
         to += "; for credentials the cloud's metadata service"
     return Connection("object store", True, to, why, 'object_store = ""')
+
+
+def _record_store(settings: Settings) -> Connection:
+    why = "sealed rows of all records"
+    if settings.store_url is None:
+        return Connection("record store", False, "the data directory", why, "never leaves this machine")
+    parts = urlsplit(settings.store_url.get_secret_value())
+    return Connection("record store", True, parts.netloc.rpartition("@")[2] or "-", why, "unset store_url")
 
 
 def _web(settings: Settings) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -133,6 +134,7 @@ def _check_places(settings: Settings) -> None:
             raise SettingError.about(name, f"is not a URL: {error}") from None
     if settings.redis_url and urlsplit(settings.redis_url).scheme not in _REDIS_SCHEMES:
         raise SettingError.about("redis_url", f"must begin with {', '.join(f'{s}://' for s in _REDIS_SCHEMES)}")
+    _check_store(settings)
     public = urlsplit(settings.http_public_url)
     if settings.http_public_url and not settings.http:
         raise SettingError.about("http_public_url", "needs http")
@@ -149,3 +151,12 @@ def _check_places(settings: Settings) -> None:
         raise SettingError.about("object_store_endpoint", "must be an http:// or https:// URL")
     if bool(settings.object_store_access_key) != (settings.object_store_secret_key is not None):
         raise SettingError.about(("object_store_access_key", "object_store_secret_key"), "set both or neither")
+
+
+def _check_store(settings: Settings) -> None:
+    if settings.store_url is None:
+        return
+    if urlsplit(settings.store_url.get_secret_value()).scheme not in ("postgresql", "postgres"):
+        raise SettingError.about("store_url", "must begin with postgresql://")
+    if find_spec("psycopg") is None:
+        raise SettingError.about("store_url", "needs the package psycopg: pip install 'afterimage-server[postgresql]'")

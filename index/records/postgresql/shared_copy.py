@@ -88,8 +88,9 @@ class SharedCopy:
             keys = iter(self.tables.keys(table))
             while some := list(islice(keys, _BLOCK)):
                 by_row_key = {self.seal.row_key(table.name, key): key for key in some}
-                gone = by_row_key.keys() - self.rows.there(remote, state.number, list(by_row_key))
-                self._in_transaction(lambda: [self.tables.remove(table, by_row_key[k]) for k in gone])  # noqa: B023
+                there = self.rows.there(remote, state.number, list(by_row_key))
+                gone = [key for row_key, key in by_row_key.items() if row_key not in there]
+                self._in_transaction(lambda: self.tables.remove(table, gone))  # noqa: B023
         for page in self.rows.after(remote, state.number, 0):
             self._in_transaction(lambda: self._apply(page))  # noqa: B023
         stamp = self.rows.stamp(remote, state.number, state.version)
@@ -234,14 +235,13 @@ class SharedCopy:
         unnamed: dict[str, set[bytes]] = {}
         for row_key, image in deletions:
             if image.values:
-                self.tables.remove(self.tables.tables[image.table], list(image.values.values()))
+                self.tables.remove(self.tables.tables[image.table], [tuple(image.values.values())])
             else:
                 unnamed.setdefault(image.table, set()).add(row_key)
         for name, row_keys in unnamed.items():
             table = self.tables.tables[name]
-            for key in self.tables.keys(table):
-                if self.seal.row_key(name, key) in row_keys:
-                    self.tables.remove(table, key)
+            keys = self.tables.keys(table)
+            self.tables.remove(table, [key for key in keys if self.seal.row_key(name, key) in row_keys])
         records = self.tables.put(image for row, image in opened if row.kind != DELETED)
         return Applied(records, deleted)
 

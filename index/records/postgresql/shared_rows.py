@@ -56,14 +56,18 @@ class SharedRows:
         )
         return made.rowcount == 1
 
-    def drop(self, connection: PgConnection) -> None:
-        """Deletes all rows of the collection, and notes that it is deleted."""
+    def drop(self, connection: PgConnection, *, deleted: bool) -> None:
+        """Deletes all rows of the collection. deleted: no server may have it any more, and may enter it again."""
         state = self.state(connection, locked=True)
-        if state is not None:
+        if state is None:
+            return
+        connection.execute("DELETE FROM afterimage.rows WHERE collection = %s", (state.number,))
+        connection.execute("DELETE FROM afterimage.commits WHERE collection = %s", (state.number,))
+        if deleted:
             connection.execute("UPDATE afterimage.collections SET deleted = true WHERE id = %s", (self.id,))
-            connection.execute("DELETE FROM afterimage.rows WHERE collection = %s", (state.number,))
-            connection.execute("DELETE FROM afterimage.commits WHERE collection = %s", (state.number,))
-            self._notify(connection)
+        else:
+            connection.execute("DELETE FROM afterimage.collections WHERE id = %s", (self.id,))
+        self._notify(connection)
 
     def put(self, connection: PgConnection, number: int, rows: Sequence[SealedRow]) -> None:
         """Writes rows over what they were."""

@@ -103,10 +103,10 @@ class SharedTables:
                 records.append(image.values["row_id"])
         return records  # type: ignore[return-value]
 
-    def remove(self, table: SharedTable, key: Sequence[Value]) -> None:
-        """Deletes a row, where it is there."""
+    def remove(self, table: SharedTable, keys: Sequence[tuple[Value, ...]]) -> None:
+        """Deletes rows by primary key, where they are there."""
         condition = " AND ".join(f"{k} = ?" for k in table.key)
-        self._connection.execute(f"DELETE FROM {table.name} WHERE {condition}", tuple(key))  # noqa: S608
+        self._connection.executemany(f"DELETE FROM {table.name} WHERE {condition}", keys)  # noqa: S608
 
     def keys(self, table: SharedTable) -> list[tuple[Value, ...]]:
         """The primary keys of a table's rows."""

@@ -74,12 +74,16 @@ class PostgresRecordStore(SqliteRecordStore):
         if self._commit is not None:
             self._commit.follow()
 
-    def detach(self) -> None:
-        """Makes the copy of this server the truth, where it has all that PostgreSQL has. Raises StoreUnavailable, or
-        StoreDamaged where the two differ."""
+    def compare(self) -> None:
+        """Raises StoreDamaged where the copy of this server is not what PostgreSQL has, or StoreUnavailable."""
         with self.paused(), store_errors(self._path):
             for difference in self._copy.differences():
                 raise StoreDamaged(difference)
+
+    def detach(self) -> None:
+        """Makes the copy of this server the truth, where it has all that PostgreSQL has. Raises as `compare` does."""
+        self.compare()
+        with self.paused(), store_errors(self._path):
             self._copy.detach()
 
     def problems(self) -> Iterator[str]:

@@ -7,9 +7,9 @@ from index.manifest.location import Location
 from index.records.extensions.hook import Extensions
 from index.records.postgresql.database import Database
 from index.records.postgresql.follower import Follower
-from index.records.postgresql.sealing import Seal
 from index.records.postgresql.shared_rows import SharedRows
 from index.records.postgresql.store import PostgresRecordStore
+from index.records.sharing import SharedElsewhere, shared_id
 from index.records.sqlite_stores import SqliteRecordStores
 from index.storage.open_files import FreeFiles, none_freed
 
@@ -32,19 +32,37 @@ class PostgresRecordStores(SqliteRecordStores):
         return PostgresRecordStore(site, self._extensions, self._database, self._follower, free_files)
 
     def discard(self, site: Location) -> None:
-        """Deletes the rows of a collection in PostgreSQL. Raises StoreUnavailable."""
         with self._database.transaction() as connection:
-            SharedRows(Seal(site).id).drop(connection)
+            SharedRows(shared_id(site)).drop(connection, deleted=True)
 
-    def back_to_directory(self, site: Location) -> None:
-        """Makes the database in the collection's directory the truth again, once it has all that PostgreSQL has, and
-        deletes the rows there. Raises StoreUnavailable, or StoreDamaged where the two differ."""
+    def to_database(self, site: Location) -> int:
+        """Enters a collection in PostgreSQL, where that does not have it, and compares the two. Returns how many
+        records it has. Raises StoreUnavailable, or StoreDamaged where they differ."""
         store = self.open(site)
         try:
-            store.detach()
+            store.compare()
+            return store.usage().records
         finally:
             store.close()
-        self.discard(site)
+
+    def to_directory(self, site: Location) -> int:
+        """Makes the database in the collection's directory the truth again, once it has all that PostgreSQL has, and
+        deletes the rows there. Returns how many records it has. Raises as `to_database` does."""
+        try:
+            local = super().open(site)
+        except SharedElsewhere:
+            store = self.open(site)
+            try:
+                store.detach()
+            finally:
+                store.close()
+            local = super().open(site)
+        try:
+            with self._database.transaction() as connection:
+                SharedRows(shared_id(site)).drop(connection, deleted=False)
+            return local.usage().records
+        finally:
+            local.close()
 
     def close(self) -> None:
         """Closes idle connections."""

@@ -25,6 +25,7 @@ def run_checks(loaded: LoadedSettings) -> list[Check]:
         "encoders": _check_encoders,
         "redis": _check_redis,
         "object store": _check_objects,
+        "record store": _check_records,
     }
     checks = []
     for name, check in checks_by_name.items():
@@ -163,6 +164,19 @@ def _check_redis(settings: Settings) -> tuple[str, str]:
     if found is None:
         return "failed", "no redis-server to embed; install one, or set redis_url"
     return "ok", f"embedded: {found}"
+
+
+def _check_records(settings: Settings) -> tuple[str, str]:
+    from service.composition.parts import record_stores_of
+
+    stores = record_stores_of(settings)
+    if stores is None:
+        return "ok", "the data directory"
+    try:
+        stores.check()
+    finally:
+        stores.close()
+    return "ok", "PostgreSQL at store_url"
 
 
 def _check_objects(settings: Settings) -> tuple[str, str]:

@@ -105,8 +105,8 @@ def _rows(server: IndexServer) -> set[tuple[object, ...]]:
     return {(i.table, *i.values.items()) for i in images if i.table != "tombstones"}
 
 
-@settings(max_examples=6, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-@given(steps=st.lists(st.tuples(st.booleans(), _steps), min_size=15, max_size=25))
+@settings(max_examples=2, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@given(steps=st.lists(st.tuples(st.booleans(), _steps), min_size=25, max_size=35))
 def test_whatever_two_servers_do_they_have_the_same_rows_as_one_server_that_does_it_all(
     steps: list[tuple[bool, tuple[str, int]]], postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
