@@ -24,7 +24,7 @@ from hypothesis import settings
 from afterimage.client import Client
 from service.intake.decode import prepare_opencv
 from tests.support import several_processes
-from tests.support.fixtures import _no_settings, collection, registry, uid  # noqa: F401 - fixtures
+from tests.support.fixtures import _no_settings, collection, postgres, registry, uid  # noqa: F401 - fixtures
 from tests.support.needs import skipped_lines
 from tests.support.numpy_selection import install_where_chosen
 from tests.support.reliability import FaultResult, report

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from index.manifest.location import Location
 from index.storage.crypto import derive_key, keyed_digest
@@ -30,8 +30,7 @@ def shared_id(place: Location) -> bytes:
 def read_position(connection: Connection, collection: bytes) -> Position:
     """What a database notes about the collection with this id. What it notes about another one, of whose database it
     was copied, does not count."""
-    row = connection.execute("SELECT value FROM meta WHERE name = ?", (NAME,)).fetchone()
-    noted = json.loads(row[0]) if row else {}
+    noted = _read(connection)
     if noted.get("collection") != collection.hex():
         return Position(0, "")
     return Position(noted["version"], noted["stamp"])
@@ -54,9 +53,15 @@ class SharedElsewhere(StoreUnavailable):
     """The truth of the collection is in PostgreSQL."""
 
 
+def _read(connection: Connection) -> dict[str, Any]:
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (NAME,)).fetchone()
+    return json.loads(row[0]) if row else {}
+
+
 def check_unshared(connection: Connection, place: Location) -> None:
     """Raises SharedElsewhere where the database is a copy: what is written to it alone would be lost."""
-    if read_position(connection, shared_id(place)).version:
+    noted = _read(connection)  # of thousands of collections that are opened, few have a note
+    if noted and read_position(connection, shared_id(place)).version:
         raise SharedElsewhere(
             "the records of this collection are in PostgreSQL: set store_url, or run"
             " `afterimage store copy --to directory`"

@@ -156,7 +156,11 @@ def _check_places(settings: Settings) -> None:
 def _check_store(settings: Settings) -> None:
     if settings.store_url is None:
         return
-    if urlsplit(settings.store_url.get_secret_value()).scheme not in ("postgresql", "postgres"):
+    try:
+        scheme = urlsplit(settings.store_url.get_secret_value()).scheme
+    except ValueError:
+        raise SettingError.about("store_url", "is not a URL") from None
+    if scheme not in ("postgresql", "postgres"):
         raise SettingError.about("store_url", "must begin with postgresql://")
     if find_spec("psycopg") is None:
         raise SettingError.about("store_url", "needs the package psycopg: pip install 'afterimage-server[postgresql]'")

@@ -53,6 +53,7 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
         ({"console_picture_hosts": "http://a.example"}, "is no host"),
         ({"console_picture_hosts": "*"}, "is no host"),
         ({"http": "127.0.0.1:1", "http_public_url": "http://x.example"}, "must be https"),
+        ({"store_url": "mysql://db.example/records"}, "store_url: must begin with postgresql://"),
         ({"trace_endpoint": "collector:4318"}, "trace_endpoint: 'collector:4318' is not a URL such as https://"),
         ({"trace_endpoint": "grpc://127.0.0.1:4317"}, "is not a URL"),
         ({"trace_endpoint": "https://"}, "is not a URL"),

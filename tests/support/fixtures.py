@@ -19,6 +19,7 @@ from tests.support.data import collections
 
 if TYPE_CHECKING:
     from service.tenancy.registry import TenantRegistry
+    from tests.support.postgresql.server import PostgresServer
 
 _numbers = itertools.count()
 
@@ -31,6 +32,15 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
         if name.startswith("AFTERIMAGE_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("AFTERIMAGE_STATE_DIR", str(tmp_path_factory.getbasetemp() / f"state-{next(_numbers)}"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One PostgreSQL server for all tests of a process. Each test has its own tenants or collections on it."""
+    from tests.support.postgresql.server import running_postgres
+
+    with running_postgres() as made:
+        yield made
 
 
 @pytest.fixture

@@ -5,5 +5,5 @@ locks the collection in PostgreSQL, brings the copy up to date, runs in the copy
 it changed are committed in PostgreSQL. Other servers apply these rows to their copies. PostgreSQL holds sealed rows:
 no id, attribute, vector, or name of a table is in clear there. docs/postgresql.md describes it.
 
-`psycopg` is imported only by `database` and `rows`, which are imported only if a store is opened.
+`psycopg` is imported only by `database`, which is imported only where there is a URL.
 """

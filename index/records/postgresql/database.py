@@ -13,12 +13,19 @@ import psycopg
 from index.types.errors import StoreUnavailable, UnsupportedFormat
 
 PgConnection = psycopg.Connection[Any]
+PgError = psycopg.Error
 CHANNEL = "afterimage"
 _FORMAT = 1
 _OLDEST_SERVER = 150000
 # A server that cannot be reached is given up within these times, so that a write is refused and not hung.
 _CONNECT_S, _LOCK_MS, _STATEMENT_MS, _IDLE_MS = 5, 15_000, 120_000, 60_000
-_ALIVE: dict[str, Any] = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+_ALIVE: dict[str, Any] = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
 _IDLE_CONNECTIONS, _FRESH_S = 8, 1.0
 _PREPARING = 0x61667465  # advisory lock
 _SCHEMA = """

@@ -8,9 +8,7 @@ import threading
 import time
 from typing import Protocol
 
-import psycopg
-
-from index.records.postgresql.database import CHANNEL, Database, PgConnection
+from index.records.postgresql.database import CHANNEL, Database, PgConnection, PgError
 from index.records.postgresql.shared_rows import SharedRows
 from index.types.errors import AfterimageIndexError
 
@@ -66,7 +64,7 @@ class Follower:
                 with self._database.connect() as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
                     self._listen(connection)
-            except (psycopg.Error, AfterimageIndexError) as error:
+            except (PgError, AfterimageIndexError) as error:
                 if self._reachable:
                     _LOG.warning("cannot follow the other servers: %s", error)
                 self._reachable = False

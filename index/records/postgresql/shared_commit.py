@@ -6,11 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import psycopg
-
 from index.contract import ChangeSink
 from index.records.group_commit import GroupCommit, WriteSide, _Write
-from index.records.postgresql.database import PgConnection, Unreachable, reached, said
+from index.records.postgresql.database import PgConnection, PgError, Unreachable, reached, said
 from index.records.postgresql.shared_copy import SharedCopy
 from index.records.postgresql.shared_rows import State
 from index.records.queries import read_sequence, read_usage
@@ -99,7 +97,7 @@ class SharedCommit(GroupCommit):
         try:
             remote.commit()
             return
-        except psycopg.Error as error:
+        except PgError as error:
             if not remote.closed:
                 raise Unreachable(f"PostgreSQL: {said(error)}") from error
             lost = error

@@ -61,6 +61,7 @@ class SharedRows:
         state = self.state(connection, locked=True)
         if state is None:
             return
+        connection.execute("SET LOCAL statement_timeout = 0")  # there may be millions
         connection.execute("DELETE FROM afterimage.rows WHERE collection = %s", (state.number,))
         connection.execute("DELETE FROM afterimage.commits WHERE collection = %s", (state.number,))
         if deleted:

@@ -39,7 +39,7 @@ def copy(
     directory; for the way back, on no directory with the same collections.
 
     The target then has the truth. After an interruption, run it again to continue. Needs the setting store_url.
-    Example: AFTERIMAGE_STORE_URL=postgresql://db/afterimage afterimage store copy --to postgresql --data-dir data
+    Example: afterimage store copy --to postgresql --data-dir data
     """
     settings = load_settings({"data_dir": data_dir, "master_key_file": master_key_file}, config).settings
     copied = []

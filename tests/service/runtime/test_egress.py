@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 OPENERS = {
     "ClientSession", "from_url", "Sentinel", "insecure_channel", "secure_channel", "open_connection",
     "open_unix_connection", "create_connection", "getaddrinfo", "urlopen", "connect_ex", "HTTPConnection",
-    "HTTPSConnection", "SMTP", "shlex", "S3Store", "OTLPSpanExporter", "build_opener",
+    "HTTPSConnection", "SMTP", "shlex", "S3Store", "psycopg", "OTLPSpanExporter", "build_opener",
 }  # fmt: skip
 RECORDER = """
 import sys
@@ -64,7 +64,7 @@ def opened(**given: object) -> dict[str, bool]:
 def test_settings_turn_connections_off() -> None:
     assert opened() == {
         "pictures": True, "feeds": True, "webhooks": True, "names": True, "redis": False, "object store": False,
-        "traces": False, "master key command": False, "worker to server": False,
+        "record store": False, "traces": False, "master key command": False, "worker to server": False,
         "metrics page": False, "forwarded calls": False,
     }  # fmt: skip
     assert not any(opened(fetch_urls=False).values())
@@ -73,6 +73,7 @@ def test_settings_turn_connections_off() -> None:
     assert not opened(fetch_urls=False, listen="[::1]:50051", http="localhost:0")["names"]
     assert opened(fetch_urls=False, redis_url="rediss://u:secret@redis.example:6380/0")["redis"]
     assert not opened(redis_url="unix:///run/redis.sock")["redis"]
+    assert opened(store_url="postgresql://u:secret@db.example/records")["record store"]
     assert opened(object_store="s3://bucket/here")["object store"]
     assert opened(master_key_command="kms decrypt")["master key command"]
 
@@ -81,6 +82,9 @@ def test_a_password_in_a_setting_is_not_shown() -> None:
     settings = load_settings({"redis_url": "rediss://u:secret@redis.example:6380/0"}).settings
     shown = next(c for c in connections(settings) if c.name == "redis")
     assert (shown.to, "secret" in str(shown)) == ("redis.example:6380", False)
+    settings = load_settings({"store_url": "postgresql://u:pass-1@db.example:5433/records"}).settings
+    shown = next(c for c in connections(settings) if c.name == "record store")
+    assert (shown.to, "pass-1" in f"{shown} {settings}") == ("db.example:5433", False)
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ import pytest
 from index import OutcomeUnknown, StoreDamaged, StoreUnavailable, TenantDirectory
 from index.storage.layout import DataDirectory
 from index.types.record import Outcome
-from tests.index.records.postgresql.cutting import CutAt, Cutting, cutting
 from tests.index.records.postgresql.servers import IndexServer, two_servers
 from tests.support.data.collections import KEY, SPEC, record
-from tests.support.servers.postgresql_server import PostgresServer
+from tests.support.postgresql.cutting import CutAt, Cutting, cutting
+from tests.support.postgresql.server import PostgresServer
 
 
 @pytest.fixture

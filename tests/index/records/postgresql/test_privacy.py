@@ -18,7 +18,7 @@ from index.types.companions import Origin
 from index.types.sources import SourceBatch
 from tests.index.records.postgresql.servers import IndexServer
 from tests.support.data.collections import SPEC, record, vector
-from tests.support.servers.postgresql_server import PostgresServer
+from tests.support.postgresql.server import PostgresServer
 
 _ID, _PRODUCT, _WORD, _SOURCE, _SEARCH = (
     f"canary-{part}-7f3a91" for part in ("id", "product", "word", "src", "search")

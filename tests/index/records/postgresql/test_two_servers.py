@@ -21,7 +21,7 @@ from index.types.feedback.judgements import Judgement, Verdict
 from index.types.sources import SourceBatch
 from tests.index.records.postgresql.servers import IndexServer, two_servers
 from tests.support.data.collections import SPEC, record
-from tests.support.servers.postgresql_server import PostgresServer
+from tests.support.postgresql.server import PostgresServer
 
 
 @pytest.fixture
@@ -37,8 +37,10 @@ def test_what_one_server_acknowledged_the_other_answers_within_its_next_polls(
 ) -> None:
     one, two = pair
     assert two.ids() == ["0", "1", "2", "3", "4"]
+    one.things.upsert([record(n) for n in range(500, 800)])  # so many are entered beside the commit
+    assert one.things.delete_matching("") == 305
+    one.things.upsert([record(n) for n in (0, 1, 3, 4)])
     one.things.upsert([record(7, "p", color="red")])
-    one.things.delete(["2"])
     for _ in range(500):
         if two.ids() == ["0", "1", "3", "4", "7"]:
             break

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 
-from tests.support.servers.postgresql_server import PostgresServer
+from tests.support.postgresql.server import PostgresServer
 
 
 class CutAt(Enum):

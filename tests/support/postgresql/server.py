@@ -71,7 +71,7 @@ class PostgresServer:
     def begin(self, program: str, *arguments: object, log: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         """A process of one of its programs, in a group of its own, as a user that is not root."""
         user = _UNPRIVILEGED if os.geteuid() == 0 else None
-        groups = [] if user else None
+        groups: list[str] | None = [] if user else None
         return subprocess.Popen(
             [self.binaries / program, *map(str, arguments)], stdout=log, stderr=log, user=user,
             extra_groups=groups, cwd=self.folder, start_new_session=True,
