@@ -1,0 +1,1 @@
+"""PostgreSQL for tests: a server, and a gate before it that cuts connections."""
