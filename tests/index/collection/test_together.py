@@ -104,7 +104,7 @@ def test_what_the_graph_does_not_know_yet_is_found_the_long_way(
     [
         {"filter": "a = 1"}, {"offset": 1}, {"max_distance": 1.0}, {"exclude_record_ids": frozenset({"1"})},
         {"only_record_ids": frozenset({"1"})}, {"exact": True}, {"diversity": 0.5}, {"own_record": True},
-        {"boosts": (Boost("a = 1", 0.1),)}, {"scale": 0.5}, {"composed": True}, {"include_vectors": True},
+        {"boosts": (Boost(0.1, "a = 1"),)}, {"scale": 0.5}, {"composed": True}, {"include_vectors": True},
         {"weights": np.ones(DIMENSION, np.float32), "unweighted": near(1)}, {"show": None}, {"max_bytes": 1},
         {"by_distance": True}, {"group_by_product": True}, {"facets": ("a",)},
     ],
