@@ -5,7 +5,14 @@ The service keeps its own databases and files through these functions.
 """
 
 from index.storage.crypto import KEY_BYTES, decrypt_file, derive_key, encrypt_file
-from index.storage.durable_files import rename, replace_file, set_aside, sync_directory, write_synced
+from index.storage.durable_files import (
+    rename,
+    replace_file,
+    set_aside,
+    sync_directory,
+    synced_file,
+    write_synced,
+)
 from index.storage.page_format import NEWEST_PAGE_FORMAT
 from index.storage.raw_pages import plain_pages
 from index.storage.regular_files import read_regular
@@ -54,5 +61,6 @@ __all__ = [
     "statements",
     "step",
     "sync_directory",
+    "synced_file",
     "write_synced",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from service.cli.models.adding import ModelFolder, show_checks
@@ -36,14 +36,13 @@ class AddedDetector:
     failures: Sequence[Mapping[str, str]] = ()
 
 
-def write_added(found: AddedDetector) -> None:
-    """Writes the detector. Raises CommandError."""
-    manifest = found.proposal.manifest
+def write_added(found: AddedDetector) -> AddedDetector:
+    """Writes the detector, and returns it as it was written. Raises CommandError."""
     try:
-        found.target.write_model(manifest.model)
-        found.target.write_manifest(manifest)
+        manifest = found.target.write(found.proposal.manifest)
     except OSError as error:
         raise CommandError(f"{found.target.folder}: {error.strerror}", reason="FILE_UNWRITABLE") from None
+    return replace(found, proposal=replace(found.proposal, manifest=manifest))
 
 
 def show_added(found: AddedDetector, *, written: bool, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from service.cli.models.adding import ModelFolder, show_checks
@@ -33,19 +33,20 @@ class AddedEncoder:
     samples: DrawnSamples | None = None
 
 
-def write_added(found: AddedEncoder) -> None:
-    """Writes the encoder. Raises CommandError."""
+def write_added(found: AddedEncoder) -> AddedEncoder:
+    """Writes the encoder, and returns it as it was written. The vectors of drawn pictures go first and come last, so
+    that none are ever beside a model that did not give them. Raises CommandError."""
     from service.encoder.drawn.samples import FILE_NAME
 
     target = found.target
     try:
-        target.write_model(found.manifest.model)
-        (target.folder / FILE_NAME).unlink(missing_ok=True)  # of another model
+        (target.folder / FILE_NAME).unlink(missing_ok=True)
+        manifest = target.write(found.manifest)
         if found.samples is not None:
             found.samples.write(target.folder / FILE_NAME)
-        target.write_manifest(found.manifest)
     except OSError as error:
         raise CommandError(f"{target.folder}: {error.strerror}", reason="FILE_UNWRITABLE") from None
+    return replace(found, manifest=manifest)
 
 
 def show_added(found: AddedEncoder, *, written: bool, as_json: bool) -> None:

@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.progress import track
 
+from index.storage import rename, replace_file, synced_file
 from service.cli.output import CommandError, Exit, console, end_failed, print_table
 
 if TYPE_CHECKING:
+    from service.detector.manifest import DetectorManifest
     from service.encoder.adding.model_file import Guess
     from service.encoder.adding.trial import Checks
     from service.encoder.alterations import Picture
-    from service.encoder.manifest import StrictSpec
+    from service.encoder.manifest import Manifest
     from service.intake.limits import PictureLimits
     from service.settings.model import Settings
 
 T = TypeVar("T")
+M = TypeVar("M", "Manifest", "DetectorManifest")
 
 
 @dataclass(frozen=True)
@@ -42,20 +45,34 @@ class ModelFolder:
         if manifest.exists() and not force:
             raise CommandError(f"{manifest} exists; pass --force to replace it", reason=reason)
 
-    def write_model(self, name: str) -> None:
-        """Writes the model first: servers skip a folder without a manifest. Raises OSError."""
-        model = self.folder / name
+    def write(self, manifest: M) -> M:
+        """Writes the model, and then the manifest, which makes it the one that is served: whenever this ends, the
+        folder has the model of before or the new one, whole. Returns the manifest as it was written. Raises OSError."""
+        path = self.folder / self.manifest_name
+        before = _model_in(path)
         self.folder.mkdir(parents=True, exist_ok=True)
-        if self.content is not None:
-            model.write_bytes(self.content)
-        elif model.resolve() != self.file.resolve():
-            shutil.copyfile(self.file, model)
+        if self.content is not None or (self.folder / manifest.model).resolve() != self.file.resolve():
+            manifest = manifest.model_copy(update={"model": self._written(manifest)})
+        stated = manifest.model_dump(mode="json", exclude_unset=True)
+        replace_file(path, (json.dumps(stated, indent=2) + "\n").encode())
+        if before and before != manifest.model and (self.folder / before).resolve() != self.file.resolve():
+            (self.folder / before).unlink(missing_ok=True)
+        return manifest
 
-    def write_manifest(self, manifest: StrictSpec) -> None:
-        """Writes what the manifest states, at once or not at all. Raises OSError."""
-        temporary = self.folder / f"{self.manifest_name}.new"
-        temporary.write_text(json.dumps(manifest.model_dump(mode="json", exclude_unset=True), indent=2) + "\n")
-        temporary.replace(self.folder / self.manifest_name)
+    def _written(self, manifest: M) -> str:
+        """Writes the model beside one of the same name, which the manifest of before may state. Returns its name."""
+        name = Path(manifest.model)
+        if (self.folder / name).exists():
+            name = name.with_stem(f"{name.stem[:200]}-{manifest.sha256[:8]}")
+        temporary = self.folder / f".writing-{name}"
+        with synced_file(temporary) as file:
+            if self.content is not None:
+                file.write(self.content)
+            else:
+                with self.file.open("rb") as source:
+                    shutil.copyfileobj(source, file, 1 << 20)
+        rename(temporary, self.folder / name)
+        return name.name
 
 
 @dataclass
@@ -89,6 +106,14 @@ class PictureFiles:
 
     def _fail(self, path: Path, reason: str, message: str) -> None:
         self.failures.append({"file": str(path), "reason": reason, "message": message})
+
+
+def _model_in(manifest: Path) -> str:
+    """The name of the model that a manifest states; empty where there is none that can be read."""
+    try:
+        return Path(str(json.loads(manifest.read_bytes())["model"])).name
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def target_folder(file: Path, model_id: str, directory: Path | None) -> Path:

@@ -113,7 +113,7 @@ def add(
         found = replace(found, sizes_mb={name: round(size / 1e6, 1) for name, size in sizes.items()})
     written = found.trial.passed and not dry_run
     if written:
-        write_added(found)
+        found = write_added(found)
     show_added(found, written=written, as_json=json)
     end_added(found.trial, found.failures, "DETECTOR_UNUSABLE", as_json=json)
 

@@ -117,7 +117,7 @@ def add(
         found = replace(found, samples=_drawn_samples(encoder, quiet=json))
     written = found.trial.passed and not dry_run
     if written:
-        write_added(found)
+        found = write_added(found)
     show_added(found, written=written, as_json=json)
     end_added(found.trial, found.failures, "ENCODER_UNUSABLE", as_json=json)
 

@@ -4,12 +4,14 @@ encoder's own folder."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.storage import replace_file
 from service.errors import SettingError
 
 FILE_NAME = "drawn.npz"  # in the folder of an encoder that an operator brought
@@ -32,8 +34,9 @@ class DrawnSamples:
         named |= {} if self.hard is None else {"hard": self.hard}
         scales = {name: float(np.abs(v).max()) / 127 for name, v in named.items()}
         small = {name: np.round(v / scales[name]).astype(np.int8) for name, v in named.items()}
-        with path.open("wb") as file:
-            np.savez_compressed(file, scales=np.array(list(scales.values())), **small)  # type: ignore[arg-type]
+        content = BytesIO()
+        np.savez_compressed(content, scales=np.array(list(scales.values())), **small)  # type: ignore[arg-type]
+        replace_file(path, content.getvalue())
 
 
 def read_samples(path: Path, dimension: int) -> DrawnSamples | None:
