@@ -12,8 +12,9 @@ class Gate:
     """Open while the server takes calls: not while it loads or drains. Counts running calls."""
 
     def __init__(self) -> None:
+        """running: how many calls are."""
         self.open = False
-        self._running = 0
+        self.running = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -24,13 +25,13 @@ class Gate:
 
     def enter(self) -> None:
         """Counts the start of a call."""
-        self._running += 1
+        self.running += 1
         self._idle.clear()
 
     def leave(self) -> None:
         """Counts the end of a call."""
-        self._running -= 1
-        if self._running == 0:
+        self.running -= 1
+        if self.running == 0:
             self._idle.set()
 
     async def close(self, timeout_s: float) -> None:

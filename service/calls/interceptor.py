@@ -9,60 +9,26 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncGenerator, Awaitable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 from service.audit.tally import set_tallies
-from service.calls.admission import CallAdmission
 from service.calls.context import CallContext
-from service.calls.gate import Gate
 from service.calls.handlers import Handler
-from service.calls.limits.call_limiter import COPIES, CallLimiter, Lease
-from service.calls.limits.idle_calls import IdleCalls
-from service.calls.messages import Messages
+from service.calls.limits.call_limiter import COPIES, Lease
+from service.calls.limits.delays import Delays
+from service.calls.messages import AT_ONCE_S, Messages
 from service.calls.method import Caller, Deadline, Method, Share
-from service.calls.recording import CallRecording
+from service.calls.pipeline import CallCounts, CallPipeline, End, end_trace
 from service.calls.repetition.keyed_call import KeyedCall, takes_key
 from service.calls.streams import limited
 from service.engine.faults import answer_too_large, as_service_error
-from service.errors import Code, Reason, ServiceError, release_frames
+from service.errors import Reason, ServiceError, release_frames
 from service.runtime import call_facts
-from service.runtime.access_log import AccessLog
 from service.runtime.clock import Stopwatch
-from service.runtime.deadline import set_deadline
+from service.runtime.deadline import set_deadline, within
 from service.tenancy.keyring import Principal
 from service.tracing.allowed import Attribute
-from service.tracing.spans import NO_TRACER, Trace, Tracer
-
-_STATUSES = {"OK": 0, "CANCELLED": 1, **{code.name: code.value for code in Code}}
-# Codes that are the fault of a server, in the conventions of OpenTelemetry for gRPC.
-_FAULTS = frozenset({"DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
-
-
-@dataclass(frozen=True)
-class Deadlines:
-    """Deadlines of calls in seconds.
-
-    - `default_s`: for calls that set none.
-    - `most_s`: the maximum; longer ones are shortened.
-    """
-
-    default_s: float
-    most_s: float
-
-
-@dataclass(frozen=True)
-class CallPipeline:
-    """The parts that a call passes through, in this order."""
-
-    gate: Gate
-    admission: CallAdmission
-    limiter: CallLimiter
-    deadlines: Deadlines
-    recording: CallRecording
-    idle_calls: IdleCalls = field(default_factory=IdleCalls)
-    access_log: AccessLog = field(default_factory=AccessLog)
-    tracer: Tracer = NO_TRACER
+from service.tracing.spans import Trace
 
 
 class Interceptor:
@@ -72,12 +38,14 @@ class Interceptor:
         """`handlers`: the handler of each method, by its path."""
         self.pipeline, self.limiter = pipeline, pipeline.limiter
         self._handlers = handlers
+        self.counts = CallCounts(pipeline.limiter.metrics, pipeline.gate)
+        self.reads = Delays(AT_ONCE_S)
 
     async def handle(self, method: Method, context: CallContext) -> None:
         """Handles one call from its headers to its end. Errors go to `context.fail`; only a cancellation is raised."""
         if not await self._held_back(context):
             return
-        call = _Call(self.pipeline, method, context, self._handlers)
+        call = _Call(self, method, context, self._handlers)
         if method.share is Share.CALLS:
             await call.unary()
         else:
@@ -85,7 +53,7 @@ class Interceptor:
 
     def refuse(self, method: Method, context: CallContext, error: ServiceError) -> None:
         """Ends a call that would be handled by another process, counted and logged like all others."""
-        _Call(self.pipeline, method, context, self._handlers).refuse(error)
+        _Call(self, method, context, self._handlers).refuse(error)
 
     async def _held_back(self, context: CallContext) -> bool:
         """Delays a caller that starts too many calls without a message. Returns whether the call may start."""
@@ -98,9 +66,10 @@ class Interceptor:
 
 class _Call:
     def __init__(
-        self, pipeline: CallPipeline, method: Method, context: CallContext, handlers: Mapping[str, Handler]
+        self, interceptor: Interceptor, method: Method, context: CallContext, handlers: Mapping[str, Handler]
     ) -> None:
-        self._pipeline, self._method, self._context = pipeline, method, context
+        pipeline = interceptor.pipeline
+        self._interceptor, self._pipeline, self._method, self._context = interceptor, pipeline, method, context
         self._handlers, self._handler = handlers, handlers.get(method.path)
         self._headers, self._limits, self._metrics = context.headers, pipeline.limiter.limits, pipeline.limiter.metrics
         self._names: tuple[str, ...] = ()
@@ -161,9 +130,10 @@ class _Call:
         request = await self._messages(lease).first()
         seconds = self._seconds()
         set_deadline(seconds)
-        async with asyncio.timeout(seconds):
-            make = functools.partial(cast(Any, self._handler), request, caller)
-            response = await self._pipeline.recording.around(self._method, request, caller, make, self._keyed())
+        make = functools.partial(cast(Any, self._handler), request, caller)
+        response = await within(
+            seconds, self._pipeline.recording.around(self._method, request, caller, make, self._keyed())
+        )
         raw = await self._serialized(response)
         lease.answer(len(raw))
         if self._trace is not None:
@@ -200,7 +170,7 @@ class _Call:
     def _messages(self, lease: Lease) -> Messages:
         # Servers and workers are not upgraded in the same moment: workers are heard all the same.
         strict = self._method.row.caller is not Caller.WORKER
-        self._read = Messages(self._context, lease, self._limits, strict=strict)
+        self._read = Messages(self._context, lease, self._limits, self._interceptor.reads, strict=strict)
         return self._read
 
     def _seconds(self) -> float | None:
@@ -241,7 +211,6 @@ class _Call:
     def _start(self) -> None:
         call_facts.begin(request_id=self._headers.request_id, method=self._method.path)
         self._trace = self._pipeline.tracer.begin(self._method.name, carried=self._headers.traceparent)
-        self._metrics.calls_in_progress.inc()
         self._pipeline.gate.enter()
 
     def _refuse(self, failure: Exception) -> None:
@@ -253,15 +222,16 @@ class _Call:
 
     def _finish(self, code: str, reason: str) -> None:
         seconds, path = self._watch.seconds(), self._method.path
-        self._metrics.calls_in_progress.dec()
         self._pipeline.gate.leave()
         if self._read is not None and self._read.idle:
             self._pipeline.idle_calls.note(hash(self._headers.authorization))
-        traced = self._end_trace(code, reason)
+        traced: dict[str, str] = {}
+        if self._trace is not None:
+            ends = End(code, reason, self._context.door, known=bool(self._key_id))
+            traced = end_trace(self._trace, self._pipeline.tracer, self._method, ends)
         if self._context.judged_before:
             return  # counted and logged by the process that forwarded it
-        self._metrics.calls.labels(path, code, self._context.transport).inc()
-        self._metrics.call_seconds.labels(path, self._context.transport).observe(seconds)
+        self._interceptor.counts.add(path, code, self._context.transport, seconds)
         if reason == Reason.AUTHENTICATIONS_EXCEEDED.name:
             return  # counted; a line for each would fill the log for whoever wants it filled
         self._pipeline.access_log.note({
@@ -269,21 +239,6 @@ class _Call:
             "key_id": self._key_id, "transport": self._context.transport, "duration_ms": round(seconds * 1000, 2),
             **traced,
         })  # fmt: skip
-
-    def _end_trace(self, code: str, reason: str) -> dict[str, str]:
-        """Ends the trace. Returns what the log says of it."""
-        trace, method = self._trace, self._method
-        if trace is None:
-            return {}
-        if not self._key_id and not self._pipeline.tracer.disown(trace):
-            trace.drop()
-            return {}
-        trace.note(Attribute.SERVICE, method.service)
-        trace.note(Attribute.METHOD, method.row.name)
-        trace.note(Attribute.DOOR, self._context.door)
-        trace.note(Attribute.STATUS, _STATUSES[code])
-        trace.end(reason or ("" if code == "OK" else code), failed=code in _FAULTS)
-        return {"trace_id": trace.trace_id}
 
 
 def _as_error(failure: Exception) -> ServiceError:

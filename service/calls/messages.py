@@ -9,11 +9,12 @@ from typing import Any
 
 from service.calls.context import CallContext
 from service.calls.limits.call_limiter import CallLimits, Lease
+from service.calls.limits.delays import Delays
 from service.calls.unknown_fields import reject_unknown_fields
 from service.errors import Reason, ServiceError
 
 # A message that is not whole by then reserves the bytes of the largest one: gRPC does not say how much of it is there.
-_AT_ONCE_S = 0.02
+AT_ONCE_S = 0.02
 _MOST_AHEAD = 4  # messages of a stream that are worked on at a time, at most
 
 
@@ -27,9 +28,10 @@ class Messages:
     Raises ServiceError (ARGUMENT_INVALID, FIELD_UNKNOWN, MESSAGE_LATE, OVERLOADED).
     """
 
-    def __init__(self, context: CallContext, lease: Lease, limits: CallLimits, *, strict: bool) -> None:
-        """`strict`: refuse messages with unknown fields."""
+    def __init__(self, context: CallContext, lease: Lease, limits: CallLimits, late: Delays, *, strict: bool) -> None:
+        """`late`: waits for AT_ONCE_S. `strict`: refuse messages with unknown fields."""
         self._context, self._lease, self._limits, self._strict = context, lease, limits, strict
+        self._late = late
         self._sizes: deque[int] = deque()
         self._began = False
         self.idle = False  # whether the call ended although it had time to send its first message
@@ -77,12 +79,12 @@ class Messages:
 
     async def _read(self, seconds: float) -> bytes | None:
         """Reads a message and holds its bytes. Raises ServiceError (MESSAGE_LATE, OVERLOADED)."""
-        loop, reserved, refused = asyncio.get_running_loop(), 0, False
-        began = loop.time()
+        reserved, refused = 0, False
 
         def reserve() -> None:
             nonlocal reserved, refused
-            clock.reschedule(began + seconds)
+            loop = asyncio.get_running_loop()
+            clock.reschedule(max(loop.time(), waiting.due - AT_ONCE_S + seconds))
             self.idle = not self._began
             if self._lease.try_take(self._limits.message_bytes):
                 reserved = self._limits.message_bytes
@@ -90,7 +92,7 @@ class Messages:
                 refused = True
                 clock.reschedule(loop.time())
 
-        waiting = loop.call_at(began + min(_AT_ONCE_S, seconds), reserve)
+        waiting = self._late.add(reserve)
         try:
             async with asyncio.timeout(None) as clock:  # most messages are there before it is set
                 raw = await self._context.read()

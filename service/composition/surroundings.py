@@ -9,11 +9,11 @@ import structlog
 
 from service.calls.admission import CallAdmission, Credentials, Refusals
 from service.calls.gate import Gate
-from service.calls.interceptor import CallPipeline, Deadlines
 from service.calls.limits.blocklist import Blocklist
 from service.calls.limits.call_limiter import CallLimiter
 from service.calls.limits.failures import AuthenticationFailures
 from service.calls.limits.keyless import KeylessCalls
+from service.calls.pipeline import CallPipeline, Deadlines
 from service.calls.recording import CallRecording
 from service.composition.parts import call_limits_of, connection_limits_of
 from service.metrics import Metrics

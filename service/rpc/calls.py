@@ -59,7 +59,7 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 
 
 class Call:
-    """A call with any number of responses. Create it in gRPC's handler, because it remembers the current task."""
+    """A call with any number of responses. Use it in the task of gRPC's handler, which `send` and `drop` may end."""
 
     transport, door, sends_later, judged_before = "grpc", Door.GRPC, False, False
 
@@ -67,7 +67,9 @@ class Call:
         self, interceptor: Interceptor, method: Method, context: Context, certificates: Certificates | None
     ) -> None:
         self._limiter, self._method = interceptor.limiter, method
-        self._context, self._certificates, self._tasks = context, certificates, CallTasks()
+        self._context, self._certificates = context, certificates
+        self._when_done: list[Callable[[], object]] | None = None
+        self._is_done = False
         self.metadata = tuple(context.invocation_metadata() or ())
         self.headers, self.peer = read_headers(self.metadata), context.peer()
         context.set_trailing_metadata(((REQUEST_ID_KEY, self.headers.request_id),))
@@ -106,11 +108,23 @@ class Call:
 
     def drop(self) -> None:
         """Cancels the tasks of the call."""
-        self._tasks.end()
+        CallTasks().end()
 
     def on_done(self, callback: Callable[[], object]) -> None:
         """Calls `callback` once the peer has taken the whole response or has disconnected."""
-        when_done(self._context, callback)
+        if self._is_done:
+            callback()
+            return
+        if self._when_done is None:
+            self._when_done = []
+            when_done(self._context, self._end)
+        self._when_done.append(callback)
+
+    def _end(self) -> None:
+        self._is_done = True
+        callbacks, self._when_done = self._when_done or (), None
+        for callback in callbacks:
+            callback()
 
     def fail(self, error: ServiceError) -> None:
         """Sets the status, which gRPC sends when the handler returns."""
@@ -126,4 +140,10 @@ class UnaryCall(Call):
     async def send(self, raw: bytes) -> None:
         """Passes the response to gRPC. Cancels the call unless the peer takes it within `send_s`."""
         self.answer = raw
-        self._tasks.end_unless_done(self._context, self._limiter.limits.send_s, self._limiter.metrics.peers_dropped.inc)
+        tasks = CallTasks()
+
+        def end() -> None:
+            self._limiter.metrics.peers_dropped.inc()
+            tasks.end()
+
+        self.on_done(self._limiter.sends.add(end).cancel)

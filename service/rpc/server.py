@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha.reflection_pb2_grpc import add_ServerReflectionServicer_to_server
 
 from service.calls.interceptor import Interceptor
 from service.calls.limits.keyless import KeylessCalls
@@ -16,7 +18,7 @@ from service.rpc.calls import Methods
 from service.rpc.health import HealthServicer
 from service.rpc.transport.credentials import port_credentials
 from service.rpc.transport.ending import remember_waiting_tasks
-from service.rpc.transport.open_calls import OpenCalls
+from service.rpc.transport.open_calls import OpenCalls, OpenMethods
 from service.rpc.transport.options import Transport, channel_options
 from service.rpc.transport.strangers import Strangers
 from service.runtime.background import end_task
@@ -37,14 +39,17 @@ class RpcServer:
         """
         self._certificates = transport.certificates
         open_calls = OpenCalls(interceptor.limiter.metrics, keyless)
-        self._server = grpc.aio.server(interceptors=[open_calls], options=channel_options(transport))
+        self._server = grpc.aio.server(options=channel_options(transport))
+        open_methods: Any = OpenMethods(self._server, open_calls)
         self._server.add_generic_rpc_handlers((methods or Methods(interceptor, self._certificates),))
         self._strangers = Strangers(keyless, transport.max_connections, interceptor.limiter.metrics)
         self._watching: asyncio.Task[None] | None = None
         self._health = HealthServicer(SERVICE_NAMES)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, open_methods)
         if transport.reflection:
-            reflection.enable_server_reflection((*SERVICE_NAMES, _HEALTH, reflection.SERVICE_NAME), self._server)
+            names = (*SERVICE_NAMES, _HEALTH, reflection.SERVICE_NAME)
+            servicer = reflection.aio.ReflectionServicer(names)  # type: ignore[attr-defined]
+            add_ServerReflectionServicer_to_server(servicer, open_methods)
         self.port = self._bind(transport.address)
 
     async def start(self) -> None:

@@ -107,9 +107,16 @@ def compared_all(way: Plan, query: Query, count_wanted: int) -> tuple[RowNumbers
 
 def _through_ann_index(way: Plan, query: Query, count_wanted: int) -> tuple[RowNumbers, Scores] | None:
     """What base and signatures find, and the last rows, which have neither; None where all must be compared."""
-    view = query.allowed.view
     found = _older(way, query, count_wanted)
-    if found is None or view.count == view.ann_rows:
+    return None if found is None else with_newer(way, query, found, count_wanted)
+
+
+def with_newer(
+    way: Plan, query: Query, found: tuple[RowNumbers, Scores], count_wanted: int
+) -> tuple[RowNumbers, Scores]:
+    """The best of what was found in the ANN index and of the rows that are newer, best first."""
+    view = query.allowed.view
+    if view.count == view.ann_rows:
         return found
     parts = [found]
     if view.last_rows > view.ann_rows and way.path is not ScanStrategy.SKETCHES_FILTERED:

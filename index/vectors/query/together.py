@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from index.types.query import ScanStrategy
 from index.vectors.ann.ann_index import FAMILIAR_RANK
+from index.vectors.query.execute import Query, with_newer
 from index.vectors.query.filter_cache import FilteredRows
 from index.vectors.query.plan import FREE_RESULTS, plan
 from index.vectors.query.rerank import TIE_MARGIN
@@ -30,7 +31,7 @@ def nearest_together(
       (searches, dimension), one after another in memory.
     """
     view = allowed.view
-    if k > MOST_TOGETHER or view.ann_index is None or view.count != view.ann_rows:
+    if k > MOST_TOGETHER or view.ann_index is None:
         return [None] * len(vectors)
     way = plan(allowed, compared[0], FREE_RESULTS, ef_factor=ef_factor)
     if way.path is not ScanStrategy.GRAPH:
@@ -38,6 +39,13 @@ def nearest_together(
     scores, rows = view.ann_index.graph.search_all(
         compared, FREE_RESULTS, max(way.candidates, FREE_RESULTS), allowed.bits
     )
+    whole = (rows[:, -1] >= 0).tolist()
+    if view.count != view.ann_rows:
+        for number, is_whole in enumerate(whole):
+            if is_whole:
+                query = Query(compared[number], vectors[number], allowed, k, ef_factor=ef_factor)
+                found_here = rows[number], scores[number]
+                rows[number], scores[number] = with_newer(way, query, found_here, FREE_RESULTS)
     familiar, tenth = view.ann_index.familiar_score, scores[:, FAMILIAR_RANK - 1].tolist()
     if view.transform is None:
         scores = _ONE - np.clip(_ONE - scores, _ZERO, _TWO)  # as exact as the distances that are told
@@ -45,7 +53,7 @@ def nearest_together(
     found: list[Near | None] = []
     for number, values in enumerate(scores.tolist()):
         slots = rows[number]
-        if tenth[number] < familiar or slots[-1] < 0 or values[-1] >= values[k - 1]:
+        if tenth[number] < familiar or not whole[number] or values[-1] >= values[k - 1]:
             found.append(None)
             continue
         if len(set(values)) < len(values):  # equal ones in order of insertion

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from service.calls.limits.delays import Delays
 from service.calls.limits.shares import Shares
 from service.errors import Reason, ServiceError
 from service.metrics import Metrics
@@ -49,7 +50,8 @@ class CallLimiter:
     """Admits calls. For one event loop. Refusals are ServiceError (OVERLOADED) with a delay, and are counted."""
 
     def __init__(self, limits: CallLimits, metrics: Metrics) -> None:
-        self.limits, self.metrics = limits, metrics
+        """sends: what ends calls whose peer does not take the response in time."""
+        self.limits, self.metrics, self.sends = limits, metrics, Delays(limits.send_s)
         self.calls, self.streams = Shares(limits.calls), Shares(limits.streams)
         self.bytes = Shares(limits.in_flight_bytes)
         self._most_bytes = 0

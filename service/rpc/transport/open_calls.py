@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -24,28 +24,16 @@ from service.rpc.transport.ending import CallTasks
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler = Any  # grpc.RpcMethodHandler, which is generic only in its stubs
 EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
-OPEN_PREFIXES = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 MOST_OPEN = 100
 _MESSAGE_S = 5.0
 
 
-class OpenCalls(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
+class OpenCalls:
     """Admits calls without a key. For one event loop."""
 
     def __init__(self, metrics: Metrics, keyless: KeylessCalls, most: int = MOST_OPEN) -> None:
         self._metrics, self._keyless, self._most = metrics, keyless, most
         self._open: dict[asyncio.Timeout, str] = {}  # in the order in which they came
-
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
-        details: grpc.HandlerCallDetails,
-    ) -> Handler:
-        """Returns the limited handler. gRPC's entry point."""
-        handler = await continuation(details)
-        if handler is None or not details.method.startswith(OPEN_PREFIXES):
-            return handler
-        return self.wrap(handler)
 
     def wrap(self, handler: Handler) -> Handler:
         """Returns the handler within the limit."""
@@ -112,6 +100,32 @@ class OpenCalls(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             return
         async for response in inner(given, context):
             await context.write(response)
+
+
+class OpenMethods:
+    """Takes the methods of gRPC's own services, and adds them to a server within the limits.
+
+    An interceptor of gRPC would do the same, and cost every call of the table some microseconds.
+    """
+
+    def __init__(self, server: grpc.aio.Server, limits: OpenCalls) -> None:
+        self._server, self._limits = server, limits
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[Any]) -> None:
+        """Adds services. Called by the generated function of a service."""
+        self._server.add_generic_rpc_handlers([_Limited(handler, self._limits) for handler in handlers])
+
+    def add_registered_method_handlers(self, service_name: str, handlers: object) -> None:
+        """Nothing: they are the same once more, which grpc.aio has no use for."""
+
+
+class _Limited(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+    def __init__(self, handlers: Any, limits: OpenCalls) -> None:
+        self._handlers, self._limits = handlers, limits
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        handler = self._handlers.service(handler_call_details)
+        return None if handler is None else self._limits.wrap(handler)
 
 
 async def _first(context: Context) -> Any:

@@ -26,12 +26,13 @@ from service.calls.error_details import to_status
 from service.calls.gate import Gate
 from service.calls.handlers import bind
 from service.calls.in_process import InProcess, InProcessCaller
-from service.calls.interceptor import CallPipeline, Deadlines, Interceptor
+from service.calls.interceptor import Interceptor
 from service.calls.limits.call_limiter import CallLimiter, CallLimits
 from service.calls.limits.failures import AuthenticationFailures
 from service.calls.limits.keyless import KeylessCalls
 from service.calls.method import Method
 from service.calls.methods import METHODS, SERVICE_NAMES
+from service.calls.pipeline import CallPipeline, Deadlines
 from service.calls.recording import CallRecording
 from service.coordination.rates import Rates
 from service.errors import Code, Reason, ServiceError
