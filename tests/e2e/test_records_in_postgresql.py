@@ -60,7 +60,7 @@ def test_a_second_server_answers_and_takes_over_and_the_records_go_back_to_its_d
     one = start_server(tmp_path / "one", environment=there)
     shell.run("backup", str(tmp_path / "two" / "data"), *shell.data)
     shutil.copy(tmp_path / "one" / "data.master-key", tmp_path / "two")
-    two = start_server(tmp_path / "two", environment=there)
+    two = start_server(tmp_path / "two", "--processes", "2", environment=there)
     with one.client(key) as first, two.client(key) as second:
         first.insert("shoes", records(given[20:], 20))
         until_found(second, given[30], "30")
