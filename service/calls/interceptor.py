@@ -225,10 +225,8 @@ class _Call:
         self._pipeline.gate.leave()
         if self._read is not None and self._read.idle:
             self._pipeline.idle_calls.note(hash(self._headers.authorization))
-        traced: dict[str, str] = {}
-        if self._trace is not None:
-            ends = End(code, reason, self._context.door, known=bool(self._key_id))
-            traced = end_trace(self._trace, self._pipeline.tracer, self._method, ends)
+        ends = End(code, reason, self._context.door, known=bool(self._key_id))
+        traced = end_trace(self._trace, self._pipeline.tracer, self._method, ends) if self._trace else {}
         if self._context.judged_before:
             return  # counted and logged by the process that forwarded it
         self._interceptor.counts.add(path, code, self._context.transport, seconds)
