@@ -29,7 +29,7 @@ def found(folder: Path, file: Path, number: int, *, drawn: bool = True) -> Added
     given[:, number] = 1.0
     target = ModelFolder(folder, MANIFEST_NAME, file, proposal.content)
     samples = DrawnSamples(given, given) if drawn else None
-    return AddedEncoder(proposal.manifest, proposal, Trial([], None), target, samples=samples)
+    return AddedEncoder(proposal.manifest, proposal, Trial((), None), target, samples=samples)
 
 
 def served(folder: Path) -> tuple[str, int | None]:
