@@ -99,6 +99,10 @@ class FollowedCollection(LoadedCollection):
         """Has searches see every commit. Raises DataFault, StoreDamaged or StoreUnavailable."""
         self._following.follow()
 
+    def forget(self) -> bool:
+        """A turn of overwriting what died, as `FollowingIndex.forget`; returns whether another one is due."""
+        return self._following.forget()
+
     def take_notes(self) -> SearchNotes:
         """What was noted of searches since the last call."""
         return SearchNotes(self._following.take_queries(), self._counted.take())

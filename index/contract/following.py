@@ -27,6 +27,9 @@ class FollowedStore(RecordStore, Protocol):
     def version(self) -> bytes:
         """Differs from what it was before any later commit of any process. Takes a microsecond, and no lock."""
 
+    def drop_read(self) -> None:
+        """Drops the pages that were read and are kept for the next reader."""
+
     def change_block(self, after: int, position: int, limit: int) -> ChangeBlock:
         """Up to `limit` rows written by writes numbered higher than `position`. The last block also has each row
         deleted by a write numbered higher than `after`. Begin with `position` = `after`. No transaction outlives a
@@ -42,6 +45,10 @@ class FollowingIndex(VectorIndex, Protocol):
 
     def follow(self) -> None:
         """Has searches see every commit. Raises StoreUnavailable, StoreDamaged or DataFault."""
+
+    def forget(self) -> bool:
+        """Has searches see every commit, and overwrites, at the second call, what had died before the first. Returns
+        whether a second call is due. Between the two, let the searches end that run. Raises as `follow` does."""
 
     def take_queries(self) -> QuerySum:
         """The queries since the last call, for the writer's process to note."""

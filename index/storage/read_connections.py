@@ -5,6 +5,7 @@ In the write-ahead log's terms each read sees one committed state; readers never
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -72,6 +73,14 @@ class ReaderPool:
             connection.close()
         else:
             self._idle.append(connection)
+
+    def drop_idle(self) -> None:
+        """Closes the connections that nobody uses now, and with them the pages that they have read."""
+        while self._idle:
+            with contextlib.suppress(IndexError):  # a reader was faster
+                connection = self._idle.pop()
+                self.open_count -= 1
+                connection.close()
 
     def check_open(self) -> None:
         """Raises StoreUnavailable once the pool is closed."""

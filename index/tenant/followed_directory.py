@@ -19,6 +19,7 @@ from index.storage.sqlite import connect, file_errors
 from index.storage.wal_header import WalHeader
 from index.tenant.directory import TenantDirectory
 from index.tenant.members import Members
+from index.types.errors import AfterimageIndexError
 from index.types.query import SearchNotes
 
 _LOG = logging.getLogger(__name__)
@@ -76,6 +77,22 @@ class FollowedDirectory(TenantDirectory):
         members.collections, members.uids = found, {e.spec.name: e.uid for e in entries}
         for gone in by_uid.values():
             gone.abandon()
+
+    def forget(self) -> bool:
+        """A turn of overwriting what died in memory, once every commit is seen. Returns whether another one is due. A
+        collection that cannot be followed leaves the memory. Raises AfterimageIndexError where it is in use."""
+        self.refresh()
+        due = False
+        for collection in self.in_memory():
+            try:
+                with collection.handle.held_if_loaded() as loaded:
+                    if isinstance(loaded, FollowedCollection):
+                        due = loaded.forget() or due
+            except AfterimageIndexError as error:
+                _LOG.warning("a collection leaves the memory, because it cannot be followed: %s", error)
+                if not collection.handle.cool() and collection.handle.loaded is not None:
+                    raise
+        return due
 
     def take_notes(self) -> dict[str, SearchNotes]:
         """What was noted of searches since the last call, by the uid of the collection."""

@@ -53,10 +53,11 @@ from service.objects.links import Links
 from service.objects.sealed import SealedObjects
 from service.outcomes import StateParts, States
 from service.processes.followed_spaces import FollowedSpaces
+from service.processes.followers import Followers
 from service.processes.notes import NoteTaker
 from service.processes.process_metrics import ProcessMetrics
 from service.processes.role import Role, writer_socket
-from service.rpc.forwarding.internal_server import InternalServer
+from service.rpc.forwarding.internal_server import NOTES_PATH, STANDING_PATH, InternalServer
 from service.rpc.server import RpcServer
 from service.runtime.access_log import AccessLog
 from service.runtime.process import decoder_environment
@@ -112,7 +113,7 @@ def assemble(
     """A server, not yet started. `redis`: the embedded one; None: that of the settings is used. `role`: of this
     process, if the server has several."""
     metrics, data = Metrics(), DataDirectory(settings.data_dir)
-    process_metrics = ProcessMetrics(metrics)
+    process_metrics, followers = ProcessMetrics(metrics), Followers(role.query_numbers if role else ())
     coordinator = Coordinator(redis.url if redis else settings.redis_url)
     allowances = Allowances(registry.limits, coordinator.rates, metrics)
     surroundings = surroundings_of(settings, registry, allowances, metrics)
@@ -130,7 +131,7 @@ def assemble(
         {"picture": engine.kept_picture, "example": training.picture},
         lambda: settings.http_public_url.rstrip("/") or place.loopback_url,
     )  # fmt: skip
-    remains = Remains(engine, training)
+    remains = Remains(engine, training, followers.forget)
     finishing = Finishing(audit, recorder, remains, metrics)
     erasing = Erasing(ErasingParts(engine, ledgers, training, remains, finishing))
     reports = ReportSources(
@@ -148,7 +149,8 @@ def assemble(
     interceptor = Interceptor(surroundings.pipeline(recording, tracer, access_log), handlers)
     rpc = RpcServer(transport, interceptor, surroundings.keyless)
     taker = NoteTaker(engine, process_metrics)
-    internal = None if role is None else InternalServer(writer_socket(data), interceptor, taker.take)
+    internal_methods = {NOTES_PATH: taker.take, STANDING_PATH: followers.report}
+    internal = None if role is None else InternalServer(writer_socket(data), interceptor, internal_methods)
     pushes = PushParts(sync.calls.signed_pushes, surroundings.admission, recorder, gate)
     pages = pages_of(settings, HttpParts(interceptor, surroundings, pushes, download_links), certificates)
     vitals = Vitals(

@@ -14,8 +14,9 @@ from service.training.own_training import OwnTraining
 class Remains:
     """For all tenants. All methods raise ServiceError."""
 
-    def __init__(self, engine: Engine, training: OwnTraining) -> None:
-        self._engine, self._training = engine, training
+    def __init__(self, engine: Engine, training: OwnTraining, forget: Callable[[], Awaitable[None]]) -> None:
+        """`forget`: returns once no other process of the server has in its memory what was erased before."""
+        self._engine, self._training, self._forget = engine, training, forget
         self._sweeps: dict[str, Callable[[str, Erasure], Awaitable[None]]] = {
             COLLECTION: self._sweep_collection, RECORDS: self._sweep_copies, PICTURES: self._sweep_copies,
             TRAINING_SET: lambda uid, e: training.sets.clear(uid, e.home),
@@ -37,9 +38,11 @@ class Remains:
         return True if erasure.gone else None
 
     async def sweep(self, tenant_uid: str, erasure: Erasure) -> None:
-        """Deletes its objects. Returns when none is left. Raises UNAVAILABLE if the storage fails."""
+        """Deletes its objects. Returns when none is left, and no other process of the server holds anything of it in
+        memory. Raises UNAVAILABLE if the storage fails, or another process does not answer."""
         with translated_errors():
             await self._sweeps[erasure.what](tenant_uid, erasure)
+        await self._forget()
 
     async def collection_at(self, tenant_uid: str, home: str) -> Collection | None:
         """The collection whose pictures are stored under `home`."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import time
 from collections.abc import Mapping
 
-from index import Collection, DataDirectory, FollowedCache, FollowedDirectory, SearchNotes, TenantDirectory
+from index import Collection, DataDirectory, FollowedCache, FollowedDirectory, SearchNotes, StoreUnavailable, TenantDirectory, trim_heap
 from service.tenancy.per_tenant import PerTenant
 from service.tenancy.registry import TenantRegistry
 from service.tenancy.spaces import TenantSpaces, check_region
+
+_SEARCHES_END_S = 1.0  # no search looks at what died for longer
 
 
 class FollowedSpaces(TenantSpaces):
@@ -19,9 +23,13 @@ class FollowedSpaces(TenantSpaces):
         super().__init__(data, registry, cache, region)
         self._followed_cache, self._here = cache, region
         self._following = PerTenant(self._followed)
+        self.stopped_elsewhere: frozenset[str] = frozenset()  # uids of the tenants that the writer does not serve
 
     def directory(self, tenant_uid: str) -> TenantDirectory:
-        """The tenant's directory, with the collections that it has now. Raises as `TenantSpaces.directory` does."""
+        """The tenant's directory, with the collections that it has now. Raises as `TenantSpaces.directory` does, and
+        StoreUnavailable if the writer does not serve the tenant."""
+        if tenant_uid in self.stopped_elsewhere:
+            raise StoreUnavailable("the tenant is not served")
         followed = self._following.of(tenant_uid)
         followed.refresh()
         return followed
@@ -35,7 +43,7 @@ class FollowedSpaces(TenantSpaces):
     def opened_directory(self, tenant_uid: str) -> TenantDirectory | None:
         """The tenant's directory if it is open and its list of collections is current. Never blocks."""
         found = self._following.get(tenant_uid)
-        return None if found is None or found.stale() else found
+        return None if found is None or tenant_uid in self.stopped_elsewhere or found.stale() else found
 
     def opened(self) -> list[tuple[str, TenantDirectory]]:
         """All open directories, with the uids of their tenants."""
@@ -59,6 +67,17 @@ class FollowedSpaces(TenantSpaces):
         for _, directory in self._following.items():
             directory.refresh()
         self.maintain()
+
+    def forget(self) -> None:
+        """Overwrites in memory what was deleted before the call. Takes a second where there is anything. Raises
+        AfterimageIndexError or TenancyError where some of it may be left."""
+        self.remove_deleted()
+        if any([directory.forget() for _, directory in self._following.items()]):
+            time.sleep(_SEARCHES_END_S)
+            for _, directory in self._following.items():
+                directory.forget()
+        gc.collect()
+        trim_heap()
 
     def take_notes(self) -> Mapping[str, Mapping[str, SearchNotes]]:
         """What was noted of searches since the last call, by tenant and collection."""

@@ -61,11 +61,12 @@ class NoteTaker:
     def __init__(self, engine: Engine, metrics: ProcessMetrics) -> None:
         self._engine, self._metrics = engine, metrics
 
-    async def take(self, raw: bytes) -> None:
-        """Adds what a query process noted to what this process has noted itself."""
+    async def take(self, raw: bytes) -> bytes:
+        """Adds what a query process noted to what this process has noted itself. Answers nothing."""
         told = Told.unpack(raw)
         self._metrics.note(told.process, told.metrics)
         await asyncio.to_thread(self._take, told.notes)
+        return b""
 
     def _take(self, notes: Notes) -> None:
         for tenant_uid, found in notes.items():

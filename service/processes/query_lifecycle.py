@@ -17,6 +17,7 @@ from service.lifecycle import Addresses
 from service.metrics import Metrics
 from service.processes.followed_spaces import FollowedSpaces
 from service.processes.notes import Told
+from service.processes.obeying import Obeying
 from service.processes.process_metrics import told_metrics
 from service.processes.role import Role
 from service.rpc.forwarding.internal_server import NOTES_PATH
@@ -61,6 +62,7 @@ class QueryLifecycle:
     def __init__(self, parts: QueryParts) -> None:
         self._parts = parts
         self._upkeep: asyncio.Task[None] | None = None
+        self._obeying: asyncio.Task[None] | None = None
 
     async def start(self) -> Addresses:
         """Returns once calls are accepted."""
@@ -69,6 +71,8 @@ class QueryLifecycle:
         freeze_gc()
         parts.gate.open = True
         self._upkeep = asyncio.create_task(self._keep_up(), name="follow")
+        obeying = Obeying(parts.role.number, parts.spaces, parts.writer)
+        self._obeying = asyncio.create_task(obeying.run(), name="obey")
         parts.rpc.set_serving(True)
         return Addresses(parts.role.listen, "")
 
@@ -78,8 +82,9 @@ class QueryLifecycle:
         parts.rpc.set_serving(False)
         await parts.gate.close(parts.drain_timeout_s)
         await parts.rpc.stop(_LAST_WORDS_S)
-        if self._upkeep is not None:
+        if self._upkeep is not None and self._obeying is not None:
             await end_task(self._upkeep)
+            await end_task(self._obeying)
             await self._tell()
         await parts.engine.close_collections(0.0)
         await parts.writer.close()
@@ -116,6 +121,6 @@ class QueryLifecycle:
         notes = await asyncio.to_thread(parts.spaces.take_notes)
         told = Told(f"query-{parts.role.number}", told_metrics(parts.metrics), notes)
         try:
-            await parts.writer.tell(NOTES_PATH, told.pack())
+            await parts.writer.ask(NOTES_PATH, told.pack())
         except ServiceError as error:
             _LOG.warning("notes of searches did not reach the process that writes: %s", error.message)

@@ -43,6 +43,11 @@ class Role:
     lifeline: int
     lock: int
 
+    @property
+    def query_numbers(self) -> range:
+        """The numbers of all query processes."""
+        return range(1, self.processes)
+
     def to_variable(self) -> dict[str, str]:
         """The variable of the environment that tells a process its role."""
         return {VARIABLE: json.dumps(asdict(self))}

@@ -51,6 +51,9 @@ class ReadOnlyRecordStore(SqliteRecordStore):
     def version(self) -> bytes:
         return self._header.read()
 
+    def drop_read(self) -> None:
+        self.readers.drop_idle()
+
     def change_block(self, after: int, position: int, limit: int) -> ChangeBlock:
         with self.readers.connection() as connection:
             changes = queries.read_change_block(connection, position, limit)

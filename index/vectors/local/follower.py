@@ -177,6 +177,18 @@ class FollowerIndex(LocalVectorIndex):
         self.answering.forget_earlier(self.view)
         return done
 
+    def forget(self) -> bool:
+        """Has searches see every commit, and overwrites, at the second call, what had died before the first. Returns
+        whether a second call is due. Raises StoreUnavailable, StoreDamaged or DataFault."""
+        self.follow()
+        with self._lock:
+            rows = self.state.rows
+            rows.erase_dead(0.0)
+            due = rows.erasures_wait
+        self.answering.forget_earlier(self.view)
+        self._store.drop_read()
+        return due
+
     def _newer_snapshot_helps(self) -> bool:
         view, dead = self.view, self.view.count - self.view.records
         stored = transform_uid(CenteringTransform.from_bytes(self._store.learnt("frame")))

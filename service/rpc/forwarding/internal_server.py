@@ -6,7 +6,7 @@ Only this user can open the socket. What comes through it says who made the call
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from service.rpc.forwarding.sender import sender_of
 from service.runtime.certificates import Certificates
 
 NOTES_PATH = "/afterimage.internal.Processes/Note"
-TakeNotes = Callable[[bytes], Awaitable[None]]
+STANDING_PATH = "/afterimage.internal.Processes/Standing"
+InternalMethods = Mapping[str, Callable[[bytes], Awaitable[bytes]]]  # by path
 _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.max_receive_message_length", -1),  # the port of the query process has limited them
     ("grpc.max_send_message_length", -1),
@@ -30,11 +31,11 @@ _OPTIONS: list[tuple[str, Any]] = [
 class InternalServer:
     """A grpc.aio server for the query processes of this server."""
 
-    def __init__(self, socket: Path, interceptor: Interceptor, take_notes: TakeNotes) -> None:
-        """`take_notes`: takes what query processes noted of searches."""
+    def __init__(self, socket: Path, interceptor: Interceptor, methods: InternalMethods) -> None:
+        """`methods`: those that are not of the API."""
         self._socket = socket
         self._server = grpc.aio.server(options=_OPTIONS)
-        self._server.add_generic_rpc_handlers((_Internal(interceptor, take_notes),))
+        self._server.add_generic_rpc_handlers((_Internal(interceptor, methods),))
 
     async def start(self) -> None:
         """Listens."""
@@ -54,9 +55,9 @@ class InternalServer:
 
 
 class _Internal(Methods):
-    def __init__(self, interceptor: Interceptor, take_notes: TakeNotes) -> None:
+    def __init__(self, interceptor: Interceptor, methods: InternalMethods) -> None:
         super().__init__(interceptor, None)
-        self._take_notes = take_notes
+        self._internal = {path: _internal_handler(answer) for path, answer in methods.items()}
 
     def call_types(self) -> tuple[type[UnaryCall], type[Call]]:
         """Those that believe what the socket says of the sender."""
@@ -64,13 +65,14 @@ class _Internal(Methods):
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """Returns the handler of a call. gRPC's entry point."""
-        if handler_call_details.method == NOTES_PATH:
-            return grpc.unary_unary_rpc_method_handler(self._note, None, None)
-        return super().service(handler_call_details)
+        return self._internal.get(handler_call_details.method) or super().service(handler_call_details)
 
-    async def _note(self, raw: bytes, _: Context) -> bytes:
-        await self._take_notes(raw)
-        return b""
+
+def _internal_handler(answer: Callable[[bytes], Awaitable[bytes]]) -> Any:
+    async def answered(raw: bytes, _: Context) -> bytes:
+        return await answer(raw)
+
+    return grpc.unary_unary_rpc_method_handler(answered, None, None)
 
 
 class _ForwardedCall(Call):

@@ -87,11 +87,12 @@ class WriterChannel:
             inner.cancel()
             await end_task(sending)
 
-    async def tell(self, path: str, raw: bytes) -> None:
-        """Makes an internal call. Raises ServiceError."""
+    async def ask(self, path: str, raw: bytes, timeout_s: float = 10.0) -> bytes:
+        """The answer to an internal call. Raises ServiceError."""
         make = self._channel.unary_unary(path)
         try:
-            await make(raw, timeout=10.0)
+            answer: bytes = await make(raw, timeout=timeout_s)
+            return answer
         except grpc.aio.AioRpcError as error:
             raise _told(error) from None
 
