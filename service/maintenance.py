@@ -23,6 +23,7 @@ from service.engine.engine import Engine
 from service.erasure.finishing import Finishing
 from service.health import Health
 from service.metrics import CollectionMetrics, Metrics
+from service.processes.followers import Followers
 from service.runtime.background import end_task
 from service.runtime.clock import Interval, now_ms
 from service.runtime.process import open_files
@@ -58,6 +59,7 @@ class MaintainedParts:
     coordinator: Coordinator
     sync: Sync
     training: OwnTraining
+    followers: Followers
 
 
 class Maintenance:
@@ -136,6 +138,7 @@ class Maintenance:
     async def _check_health(self) -> None:
         parts = self._parts
         stopped = await asyncio.to_thread(self._spaces.stopped)
+        await parts.followers.stop(stopped)
         self._metrics.tenants_stopped.set(len(stopped))
         tenants = len(await asyncio.to_thread(parts.registry.tenants))
         self._metrics.tenants.labels("stopped").set(len(stopped))

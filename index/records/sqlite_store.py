@@ -200,6 +200,7 @@ class SqliteRecordStore:
     def release_memory(self) -> None:
         with self._writing() as connection:
             shrink(connection)
+        self.readers.drop_idle()
 
     def problems(self) -> Iterator[str]:
         with self.readers.connection() as connection:

@@ -163,7 +163,7 @@ def assemble(
     monitoring = HttpServer(vitals, HttpPlace(), Pages(access=MetricsAccess(settings.metrics_token_file)))
     maintained = MaintainedParts(
         settings.data_dir, settings.min_free_disk_bytes, engine, registry, audit, recorder, tallies, finishing, health,
-        surroundings.limiter, metrics, redis, coordinator, sync, training,
+        surroundings.limiter, metrics, redis, coordinator, sync, training, followers,
     )  # fmt: skip
     return Lifecycle(
         ServerParts(

@@ -7,7 +7,16 @@ import math
 import time
 from collections.abc import Mapping
 
-from index import Collection, DataDirectory, FollowedCache, FollowedDirectory, SearchNotes, StoreUnavailable, TenantDirectory, trim_heap
+from index import (
+    Collection,
+    DataDirectory,
+    FollowedCache,
+    FollowedDirectory,
+    SearchNotes,
+    StoreUnavailable,
+    TenantDirectory,
+    trim_heap,
+)
 from service.tenancy.per_tenant import PerTenant
 from service.tenancy.registry import TenantRegistry
 from service.tenancy.spaces import TenantSpaces, check_region
@@ -72,7 +81,8 @@ class FollowedSpaces(TenantSpaces):
         """Overwrites in memory what was deleted before the call. Takes a second where there is anything. Raises
         AfterimageIndexError or TenancyError where some of it may be left."""
         self.remove_deleted()
-        if any([directory.forget() for _, directory in self._following.items()]):
+        due = [directory.forget() for _, directory in self._following.items()]
+        if any(due):
             time.sleep(_SEARCHES_END_S)
             for _, directory in self._following.items():
                 directory.forget()

@@ -1,8 +1,8 @@
 """The query processes as the writer knows them: what each has yet to forget, and which tenants it must not answer.
 
-Each query process asks at once again for what it is to do, and tells what it has done. So the writer knows that
-something is in no process's memory, and needs no connection to any of them. A process that has not told anything yet may
-hold anything.
+Each query process asks again and again for what it is to do, and tells what it has done. So the writer knows that
+something is in no process's memory, and needs no connection to any of them. A process that has not told anything yet
+may hold anything.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import struct
 import threading
@@ -30,6 +31,8 @@ from afterimage.v1 import (
     server_info_service_pb2,
     server_info_service_pb2_grpc,
 )
+from tests.e2e.privacy.secrets_canary import memory_of
+from tests.support.needs import missing
 from tests.support.servers.hostile import OPTIONS, bearer
 from tests.support.servers.server import Server, share, start_server
 
@@ -197,6 +200,42 @@ def test_the_same_over_thousands_of_writes(several: Server, connect: Callable[[s
     run_owners(8, 500, connections, "things")
 
 
+@pytest.mark.long
+def test_no_process_has_a_vector_in_memory_once_its_erasure_is_certified(
+    several: Server, connect: Callable[[str], list[Connection]]
+) -> None:
+    if os.geteuid() != 0:
+        missing("the right to read another process's memory", "run the tests as root")
+    connections = connect(several.key("forgotten"))
+    gone, kept = 7_000_007, 7_000_008  # in no other collection of the server
+    connections[0].create("things")
+    connections[0].insert("things", ("gone", gone, "x"), ("kept", kept, "x"))
+    assert [c.nearest("things", gone) for c in connections] == [["gone"]] * CONNECTIONS
+    connections[1].erase("things", "gone")
+    found = [_in_memory(process, gone, kept) for process in processes_of(several)]
+    assert found == [{kept}] * PROCESSES
+
+
+def test_an_erasure_is_certified_only_once_a_process_that_stood_still_has_forgotten(
+    several: Server, connect: Callable[[str], list[Connection]]
+) -> None:
+    connections = connect(several.key("stood-still"))
+    connections[0].create("things")
+    connections[0].insert("things", *((str(n), n, "x") for n in range(3)))
+    writer, still = processes_of(several)[:2]
+    direct = next(c for c in connections if not _is_of_query_process(c, writer))
+    still.suspend()
+    try:
+        request = erasure_service_pb2.EraseRecordsRequest(collection="things", record_ids=["1"])
+        erase = partial(direct.erasures.EraseRecords, request, metadata=direct.metadata, timeout=2.0)
+        assert _code(erase) in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+        assert direct.count("things") == 2
+    finally:
+        still.resume()
+    receipt = direct.erasures.EraseRecords(request, metadata=direct.metadata, timeout=30.0).receipt
+    assert receipt.records == 1
+
+
 def test_changes_of_collections_and_keys_are_seen_by_the_next_call_in_each_process(
     several: Server, connect: Callable[[str], list[Connection]]
 ) -> None:
@@ -345,6 +384,19 @@ def test_a_server_that_stops_finishes_its_calls_and_keeps_the_counts_of_all_proc
         assert sum(day.search_count for day in days) >= 5 * 8
         client.insert("things", [NewRecord("more", vector=[1.0] * DIMENSION)])
     assert again.stop() == 0
+
+
+def _in_memory(process: psutil.Process, *seeds: int) -> set[int]:
+    """The seeds of which a process holds a part of a record's row."""
+    parts = {}
+    for seed in seeds:
+        vector = np.frombuffer(packed(seed), "<f4")
+        row = (vector / np.linalg.norm(vector)).astype("<f2").tobytes()
+        parts[seed] = [row[at : at + 32] for at in (0, 256, 512)]
+    found = set[int]()
+    for block in memory_of(process.pid):
+        found |= {seed for seed, some in parts.items() if any(part in block for part in some)}
+    return found
 
 
 def _is_of_query_process(connection: Connection, writer: psutil.Process) -> bool:
