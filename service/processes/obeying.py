@@ -6,13 +6,11 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from index import AfterimageIndexError
 from service.errors import ServiceError
 from service.processes.followed_spaces import FollowedSpaces
 from service.processes.followers import Standing
 from service.rpc.forwarding.internal_server import STANDING_PATH
 from service.rpc.forwarding.writer_channel import WriterChannel
-from service.tenancy.database import TenancyError
 
 _LOG = logging.getLogger(__name__)
 _AGAIN_S = 0.2
@@ -39,6 +37,6 @@ class Obeying:
                 self._done = wanted
             except ServiceError:  # the writer is being started again
                 await asyncio.sleep(_AGAIN_S)
-            except (AfterimageIndexError, TenancyError, OSError) as error:
-                _LOG.warning("could not overwrite in memory what was erased; trying again: %s", error)
+            except Exception as error:  # the next round must follow, or no erasure would ever be certified
+                _LOG.warning("could not overwrite in memory what was erased; trying again", exc_info=error)
                 await asyncio.sleep(_AGAIN_S)
