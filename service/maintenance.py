@@ -23,7 +23,7 @@ from service.engine.engine import Engine
 from service.erasure.finishing import Finishing
 from service.health import Health
 from service.metrics import CollectionMetrics, Metrics
-from service.processes.followers import Followers
+from service.rpc.forwarding.followers import Followers
 from service.runtime.background import end_task
 from service.runtime.clock import Interval, now_ms
 from service.runtime.process import open_files

@@ -53,10 +53,10 @@ from service.objects.links import Links
 from service.objects.sealed import SealedObjects
 from service.outcomes import StateParts, States
 from service.processes.followed_spaces import FollowedSpaces
-from service.processes.followers import Followers
 from service.processes.notes import NoteTaker
 from service.processes.process_metrics import ProcessMetrics
 from service.processes.role import Role, writer_socket
+from service.rpc.forwarding.followers import Followers
 from service.rpc.forwarding.internal_server import NOTES_PATH, STANDING_PATH, InternalServer
 from service.rpc.server import RpcServer
 from service.runtime.access_log import AccessLog

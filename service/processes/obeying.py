@@ -8,7 +8,7 @@ import logging
 
 from service.errors import ServiceError
 from service.processes.followed_spaces import FollowedSpaces
-from service.processes.followers import Standing
+from service.rpc.forwarding.followers import Standing
 from service.rpc.forwarding.internal_server import STANDING_PATH
 from service.rpc.forwarding.writer_channel import WriterChannel
 

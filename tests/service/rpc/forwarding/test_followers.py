@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from service.errors import Reason, ServiceError
-from service.processes.followers import Followers, Standing
+from service.rpc.forwarding.followers import Followers, Standing
 
 
 class Process:
