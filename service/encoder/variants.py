@@ -27,6 +27,7 @@ LEAST_PICTURES = 32
 _WORTH, _FAITHFUL = 1.1, 0.9
 _CALIBRATION = 64
 Tensors = Sequence[NDArray[np.generic]]
+Vectors = NDArray[np.float32]  # (pictures, dimension)
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,14 @@ class Variant:
     def helps(self, original: Variant) -> bool:
         """Whether it does at least a tenth more pictures a second and nearly always finds the same picture first."""
         return self.pictures_per_second >= _WORTH * original.pictures_per_second and self.same_nearest >= _FAITHFUL
+
+
+@dataclass(frozen=True)
+class FailedVariant:
+    """A form of an encoder that this machine cannot make or run, and why."""
+
+    name: str
+    problem: str
 
 
 def build_variant(folder: Path, precision: str, tensors: Tensors, target: Path) -> Manifest:
@@ -65,28 +74,44 @@ def build_variant(folder: Path, precision: str, tensors: Tensors, target: Path) 
     return read_manifest(target)
 
 
-def measure_variants(folders: Sequence[Path], tensors: Tensors, hardware: Hardware) -> list[Variant]:
-    """The encoders in the folders on this machine, each against the first. Raises SettingError, ValueError."""
+def measure_variants(
+    folders: Sequence[Path], tensors: Tensors, hardware: Hardware
+) -> tuple[Variant, list[Variant | FailedVariant]]:
+    """The encoder in the first folder on this machine, and the others against it; one that cannot run fails alone.
+
+    Raises ValueError for too few pictures, SettingError where the first cannot run.
+    """
     if len(tensors) < LEAST_PICTURES:
         raise ValueError(f"{len(tensors)} pictures are too few for a measurement; pass at least {LEAST_PICTURES}")
-    found, base = [], None
-    for folder in folders:
-        manifest = read_manifest(folder)
-        loaded = load_encoder(_loader(folder, manifest, hardware.provider), hardware)
-        vectors = np.concatenate([picture_vectors(loaded.encoder, [t]) for t in tensors])
-        base = vectors if base is None else base
-        size = (folder / manifest.model).stat().st_size / 1e6
-        drift = float(np.median(1 - (vectors * base).sum(1)))
-        same = float((_nearest(vectors) == _nearest(base)).mean())
-        found.append(Variant(manifest.id, size, loaded.execution.pictures_per_second, max(0.0, drift), same))
-    return found
+    original, base = _measured(folders[0], tensors, hardware)
+    others: list[Variant | FailedVariant] = []
+    for folder in folders[1:]:
+        try:
+            others.append(_measured(folder, tensors, hardware, base)[0])
+        except SettingError as error:
+            others.append(FailedVariant(folder.name, str(error)))
+    return original, others
+
+
+def _measured(
+    folder: Path, tensors: Tensors, hardware: Hardware, base: Vectors | None = None
+) -> tuple[Variant, Vectors]:
+    """One encoder beside the vectors of the original, and its own vectors. Raises SettingError."""
+    manifest = read_manifest(folder)
+    loaded = load_encoder(_loader(folder, manifest, hardware.provider), hardware)
+    vectors = np.concatenate([picture_vectors(loaded.encoder, [t]) for t in tensors])
+    base = vectors if base is None else base
+    size = (folder / manifest.model).stat().st_size / 1e6
+    drift = max(0.0, float(np.median(1 - (vectors * base).sum(1))))
+    same = float((_nearest(vectors) == _nearest(base)).mean())
+    return Variant(manifest.id, size, loaded.execution.pictures_per_second, drift, same), vectors
 
 
 def _loader(folder: Path, manifest: Manifest, provider: str) -> Any:
     return lambda threads: load_kind(folder, manifest, threads, provider)
 
 
-def _nearest(vectors: NDArray[np.float32]) -> NDArray[np.intp]:
+def _nearest(vectors: Vectors) -> NDArray[np.intp]:
     likeness = vectors @ vectors.T
     np.fill_diagonal(likeness, -2)
     nearest: NDArray[np.intp] = likeness.argmax(1)

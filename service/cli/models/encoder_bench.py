@@ -96,7 +96,11 @@ def variants(
     if json:
         print_json({"encoder_id": encoder, "variants": rows})
         return
-    print_table(list(rows[0]), [list(r.values()) for r in rows])
+    columns = list(rows[0])
+    print_table(columns, [[r.get(c, "") for c in columns] for r in rows])
+    for row in rows:
+        if "problem" in row:
+            print(f"{row['name']} was left out: {row['problem']}")
     if not write:
         print("Dry run: nothing was written. Pass --write to save useful variants.")
 
@@ -154,24 +158,31 @@ def _measured_variants(
     from service.composition.parts import encoders_of
     from service.encoder.execution import Hardware
     from service.encoder.preprocess import to_tensor
-    from service.encoder.variants import build_variant, measure_variants
+    from service.encoder.variants import FailedVariant, Variant, build_variant, measure_variants
+    from service.errors import SettingError
 
     registry = encoders_of(settings)
     source, spec = registry.folder(registry.manifest(encoder)), registry.manifest(encoder).input
     tensors = [to_tensor(p, spec) for p in _decoded(settings, folder, 200)]
     with tempfile.TemporaryDirectory() as temporary:
-        made = [source]
+        made, failed = {encoder: source}, list[FailedVariant]()
         for precision in track(precisions, "Converting", console=console(stderr=True), transient=True):
-            made.append(Path(temporary) / f"{encoder}-{precision}")
-            build_variant(source, precision, tensors, made[-1])
+            name = f"{encoder}-{precision}"
+            try:
+                build_variant(source, precision, tensors, Path(temporary) / name)
+                made[name] = Path(temporary) / name
+            except SettingError as error:
+                failed.append(FailedVariant(name, str(error)))
+        hardware = Hardware(settings.cores, settings.model_provider)
         try:
-            original, *others = measure_variants(made, tensors, Hardware(settings.cores, settings.model_provider))
+            original, others = measure_variants(list(made.values()), tensors, hardware)
         except ValueError as error:
             raise CommandError(f"{folder}: {error}", code=Exit.USAGE) from None
-        rows = [{**asdict(v), "helps": v.helps(original)} for v in (original, *others)]
-        for row, path in zip(rows[1:], made[1:], strict=True):
+        found = [original, *others, *failed]
+        rows = [{**asdict(v), "helps": isinstance(v, Variant) and v.helps(original)} for v in found]
+        for row in rows:
             if write and row["helps"] and settings.encoders_dir:
-                shutil.copytree(path, settings.encoders_dir / path.name)
+                shutil.copytree(made[row["name"]], settings.encoders_dir / row["name"])
     return [{k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in rows]
 
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 from service.encoder import execution
 from service.encoder.contract import Embedding, Encoder, Modality
 from service.encoder.execution import Execution, Hardware, load_encoder, speed_ratios, thread_counts
+from service.encoder.manifest import model_digest
 from service.encoder.preprocess import to_tensor
 from service.encoder.registry import EncoderRegistry
 from service.encoder.session import check_provider, check_started, provider_options
-from service.encoder.variants import Variant, build_variant, measure_variants
+from service.encoder.variants import FailedVariant, Variant, build_variant, measure_variants
 from service.errors import SettingError
 from service.intake.decode import decode
 from service.intake.limits import PictureLimits
@@ -128,6 +130,17 @@ def test_a_session_that_runs_without_its_provider_is_no_session_with_it() -> Non
         check_started(["CPUExecutionProvider"], "cuda")
 
 
+def cut_model(folder: Path) -> Path:
+    """A copy of an encoder whose model was converted to what cannot run."""
+    copy = folder.with_name(f"{folder.name}-cut")
+    shutil.copytree(folder, copy)
+    stated = json.loads((copy / "encoder.json").read_text())
+    model = copy / stated["model"]
+    model.write_bytes(model.read_bytes()[:-1000])
+    (copy / "encoder.json").write_text(json.dumps({**stated, "sha256": model_digest(model)}))
+    return copy
+
+
 def test_variants_are_encoders_of_their_own_whose_gain_and_drift_are_measured(tmp_path: Path) -> None:
     encoders = own_encoder(tmp_path)
     folder = next(p.parent for p in encoders.glob("*/encoder.json"))
@@ -138,8 +151,13 @@ def test_variants_are_encoders_of_their_own_whose_gain_and_drift_are_measured(tm
     registry = EncoderRegistry(encoders, "builtin", ONE_CORE)
     ids = ["mobilenet-v2", "mobilenet-v2-fp16", "mobilenet-v2-int8"]
     assert len({registry.manifest(i).fingerprint for i in ids}) == 3
-    folders = [folder, encoders / "mine-fp16", encoders / "mine-int8"]
-    original, half, eight = measure_variants(folders, tensors, Hardware(1, threads=1))
+    folders = [folder, encoders / "mine-fp16", cut_model(encoders / "mine-fp16"), encoders / "mine-int8"]
+    original, (half, cut, eight) = measure_variants(folders, tensors, Hardware(1, threads=1))
+    assert isinstance(half, Variant)
+    assert isinstance(eight, Variant)
+    assert isinstance(cut, FailedVariant)
+    assert cut.name == "mine-fp16-cut"
+    assert "cannot load the model" in cut.problem
     assert original.drift == pytest.approx(0, abs=1e-6)
     assert original.same_nearest == 1
     assert half.drift < 0.001
