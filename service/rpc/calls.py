@@ -68,8 +68,7 @@ class Call:
     ) -> None:
         self._limiter, self._method = interceptor.limiter, method
         self._context, self._certificates = context, certificates
-        self._when_done: list[Callable[[], object]] | None = None
-        self._is_done = False
+        self._ending: _Ending | None = None
         self.metadata = tuple(context.invocation_metadata() or ())
         self.headers, self.peer = read_headers(self.metadata), context.peer()
         context.set_trailing_metadata(((REQUEST_ID_KEY, self.headers.request_id),))
@@ -112,23 +111,35 @@ class Call:
 
     def on_done(self, callback: Callable[[], object]) -> None:
         """Calls `callback` once the peer has taken the whole response or has disconnected."""
-        if self._is_done:
-            callback()
-            return
-        if self._when_done is None:
-            self._when_done = []
-            when_done(self._context, self._end)
-        self._when_done.append(callback)
-
-    def _end(self) -> None:
-        self._is_done = True
-        callbacks, self._when_done = self._when_done or (), None
-        for callback in callbacks:
-            callback()
+        if self._ending is None:
+            self._ending = _Ending()
+            when_done(self._context, self._ending.end)
+        self._ending.add(callback)
 
     def fail(self, error: ServiceError) -> None:
         """Sets the status, which gRPC sends when the handler returns."""
         set_status(self._context, error, self.headers.request_id)
+
+
+class _Ending:
+    """What is to be done at the end of a call. It knows nothing of the call: gRPC keeps it with the context, which the
+    call has, and a cycle would keep the headers of the call, and its key, until garbage is collected."""
+
+    def __init__(self) -> None:
+        self._callbacks: list[Callable[[], object]] = []
+        self._is_over = False
+
+    def add(self, callback: Callable[[], object]) -> None:
+        if self._is_over:
+            callback()
+        else:
+            self._callbacks.append(callback)
+
+    def end(self) -> None:
+        self._is_over = True
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
 
 
 class UnaryCall(Call):
@@ -140,10 +151,10 @@ class UnaryCall(Call):
     async def send(self, raw: bytes) -> None:
         """Passes the response to gRPC. Cancels the call unless the peer takes it within `send_s`."""
         self.answer = raw
-        tasks = CallTasks()
+        tasks, dropped = CallTasks(), self._limiter.metrics.peers_dropped
 
         def end() -> None:
-            self._limiter.metrics.peers_dropped.inc()
+            dropped.inc()
             tasks.end()
 
         self.on_done(self._limiter.sends.add(end).cancel)

@@ -62,3 +62,5 @@ class _Rest:
                 awaited = work.throw(given) if failed else work.send(given)
             except StopIteration as done:
                 return done.value
+            finally:
+                given = None  # the traceback of an error has this frame
