@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import NamedTuple
 
-from index import CollectionCache, DataDirectory, DirectoryLock, LocalVectorIndexes, copy_collections
+from index import (
+    CollectionCache,
+    DataDirectory,
+    DirectoryLock,
+    LocalVectorIndexes,
+    Location,
+    SharedRecordStores,
+    copy_collections,
+)
 from service.composition.data_directory import open_registry
 from service.composition.parts import record_stores_of
 from service.errors import SettingError
@@ -24,11 +32,8 @@ class CopiedRecords(NamedTuple):
 
 def copy_records(settings: Settings, *, to_database: bool) -> Iterator[CopiedRecords]:
     """Copies collection after collection. Raises SettingError, DirectoryLocked or AfterimageIndexError."""
-    stores = record_stores_of(settings)
-    if stores is None:
-        raise SettingError.about("store_url", "must be set: the URL of the PostgreSQL database")
     data = DataDirectory(settings.data_dir)
-    with closing(open_registry(settings)) as registry, DirectoryLock(data.lock), closing(stores):
+    with closing(open_registry(settings)) as registry, closing(_stores(settings)) as stores, DirectoryLock(data.lock):
         cache = CollectionCache(LocalVectorIndexes(), stores=stores)
         spaces = TenantSpaces(data, registry, cache, settings.region)
         try:
@@ -37,3 +42,10 @@ def copy_records(settings: Settings, *, to_database: bool) -> Iterator[CopiedRec
                     yield CopiedRecords(tenant.name, copied.name, copied.records)
         finally:
             spaces.close()
+
+
+def _stores(settings: Settings) -> SharedRecordStores[Location]:
+    stores = record_stores_of(settings)
+    if stores is None:
+        raise SettingError.about("store_url", "must be set: the URL of the PostgreSQL database")
+    return stores

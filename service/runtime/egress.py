@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 from service.settings.addresses import is_address, split_address
 from service.settings.model import Settings
 
-# Modules of `service` that can open a connection, and the kinds (see below) that they open.
+# Modules of `service` and `index` that can open a connection, and the kinds (see below) that they open.
 OPENED_BY = {
     "objects.store": ("object store",),
-    "index.records.postgresql.database": ("record store",),
+    "records.postgresql.database": ("record store",),
     "intake.download.http_client": ("pictures", "feeds", "webhooks"),
     "intake.download.resolver": ("names",),
     "runtime.ports": ("names",),

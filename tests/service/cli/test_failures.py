@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,9 @@ def arguments(path: Command, folder: Path) -> list[str]:
             continue
         kind = str(parameter.type_descriptor.annotation)
         value = str(folder / "missing") if "Path" in kind else "x" if "str" in kind else "1"
+        kind_of_value = parameter.type_descriptor.annotation
+        if isinstance(kind_of_value, type) and issubclass(kind_of_value, StrEnum):
+            value = next(iter(kind_of_value))
         given += [value] if parameter.param_type_name == "argument" else [parameter.opts[0], value]
     more = {("search",): ["--id", "1"], ("insert",): [str(folder)], ("records", "delete"): ["1"],
             ("erase", "records"): ["--record-id", "1"], ("collections", "pictures"): ["discard"]}  # fmt: skip

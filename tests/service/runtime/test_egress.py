@@ -52,7 +52,7 @@ def test_every_module_that_can_open_a_connection_is_listed_and_no_other_is() -> 
         for path in root.rglob("*.py"):
             if used := openers(path):
                 name = ".".join(path.relative_to(root.parent).with_suffix("").parts)
-                found[name.removeprefix("service.")] = used
+                found[name.removeprefix("service.").removeprefix("index.")] = used
     assert found.keys() == OPENED_BY.keys(), found
     assert {n for names in OPENED_BY.values() for n in names} == {c.name for c in connections(Settings())}
 
