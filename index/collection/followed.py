@@ -16,7 +16,7 @@ from index.contract import FollowingIndex, FollowingIndexFactory, RecordTransact
 from index.manifest.location import Location
 from index.records.following.stores import ReadOnlyRecordStores
 from index.storage.open_files import FreeFiles, none_freed, with_room
-from index.types.errors import StoreUnavailable
+from index.types.errors import StoreUnavailable, WrittenElsewhere
 from index.types.query import SearchNotes
 
 T = TypeVar("T")
@@ -28,8 +28,8 @@ class RefusedWrites:
     closed = True
 
     def run(self, body: Callable[[RecordTransaction], T]) -> T:
-        """Raises StoreUnavailable."""
-        raise StoreUnavailable("this process only reads; another one writes")
+        """Raises WrittenElsewhere."""
+        raise WrittenElsewhere
 
     def close(self, why: StoreUnavailable) -> None:
         """Nothing: writes are refused anyway."""

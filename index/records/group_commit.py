@@ -29,7 +29,9 @@ _LARGE = 128  # changes of a commit that are worth threads beside the writer
 
 
 @dataclass
-class _Write(Generic[T]):
+class Write(Generic[T]):
+    """A write that waits for its turn, and what became of it."""
+
     body: Callable[[Transaction], T]
     done: bool = False
     result: T | None = None
@@ -63,7 +65,7 @@ class GroupCommit:
         self._side, self._vectors, self._allowance = side, vectors, allowance
         self._connection, self._checkpoints = side.connection, side.checkpoints
         self._path = side.checkpoints.path
-        self._waiting: deque[_Write[Any]] = deque()
+        self._waiting: deque[Write[Any]] = deque()
         self.lock = side.lock
 
     def run(self, body: Callable[[Transaction], T]) -> T:
@@ -72,7 +74,7 @@ class GroupCommit:
         Raises what `body` raised (none of its changes stay), StoreUnavailable where the disk refused, StoreDamaged
         where the database is damaged, or OutcomeUnknown where the disk failed at the commit.
         """
-        write = _Write(body)
+        write = Write(body)
         self._waiting.append(write)
         with self.lock:
             if not write.done:
@@ -106,7 +108,7 @@ class GroupCommit:
         for write in group:
             write.done = True
 
-    def _commit(self, group: Sequence[_Write[Any]]) -> None:
+    def _commit(self, group: Sequence[Write[Any]]) -> None:
         at_commit = False
         try:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -169,7 +171,7 @@ class GroupCommit:
         StoreUnavailable where nothing was stored."""
         self._connection.execute("COMMIT")
 
-    def _run_one(self, transaction: Transaction, write: _Write[Any]) -> None:
+    def _run_one(self, transaction: Transaction, write: Write[Any]) -> None:
         before, growth, transaction.changes = transaction.sequence, transaction.growth, []
         self._connection.execute("SAVEPOINT one_write")
         try:

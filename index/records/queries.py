@@ -78,6 +78,12 @@ def noted_creation_ms(connection: Connection) -> int:
     return int(row[0]) if row else 0
 
 
+def note_meta(connection: Connection, name: str, value: str) -> None:
+    """Sets a value of `meta`, within a transaction."""
+    query = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+    connection.execute(query, (name, value))
+
+
 def read_rows(connection: Connection, row_ids: Sequence[int], *, vectors: bool = False) -> dict[int, StoredRecord]:
     """Records by row id; ids that are gone are left out."""
     return {r.row_id: r for r in _read_in(connection, "row_id", row_ids, vectors)}
@@ -197,10 +203,7 @@ def forget_tombstones(connection: Connection, up_to: int) -> None:
     connection.execute("BEGIN IMMEDIATE")
     dropped = connection.execute("DELETE FROM tombstones WHERE sequence <= ?", (up_to,)).rowcount
     if dropped:
-        connection.execute(
-            "INSERT INTO meta VALUES ('forgotten', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (str(up_to),),
-        )
+        note_meta(connection, "forgotten", str(up_to))
     connection.execute("COMMIT")
 
 

@@ -11,6 +11,7 @@ from index.manifest.change_number import begin_number
 from index.manifest.entries import Entry, details_of
 from index.manifest.location import Location
 from index.records.extensions.hook import Extensions
+from index.records.queries import note_meta
 from index.storage.sqlite import Connection, migrate
 
 _OWN = {
@@ -55,8 +56,5 @@ def prepare_database(connection: Connection, place: Location, extensions: Extens
     if row is None or row[0] != details:
         connection.execute("BEGIN IMMEDIATE")
         begin_number(connection)
-        connection.execute(
-            "INSERT INTO meta VALUES ('collection', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (details,),
-        )
+        note_meta(connection, "collection", details)
         connection.execute("COMMIT")

@@ -6,6 +6,7 @@ import json
 from typing import Any, NamedTuple
 
 from index.manifest.location import Location
+from index.records.queries import note_meta
 from index.storage.crypto import derive_key, keyed_digest
 from index.storage.sqlite import Connection
 from index.types.errors import StoreUnavailable
@@ -39,9 +40,7 @@ def read_position(connection: Connection, collection: bytes) -> Position:
 def note_position(connection: Connection, collection: bytes, position: Position) -> None:
     """Notes it, within a transaction."""
     noted = json.dumps({"collection": collection.hex(), "version": position.version, "stamp": position.stamp})
-    connection.execute(
-        "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (NAME, noted)
-    )
+    note_meta(connection, NAME, noted)
 
 
 def forget_position(connection: Connection) -> None:

@@ -113,6 +113,13 @@ class StoreUnavailable(AfterimageIndexError):
     """The disk refused. Nothing of a write was acknowledged; unless this is OutcomeUnknown nothing was stored."""
 
 
+class WrittenElsewhere(StoreUnavailable):
+    """This process only follows what another one writes, and cannot write itself."""
+
+    def __init__(self) -> None:
+        super().__init__("this process only reads; another one writes")
+
+
 class StoreDamaged(StoreUnavailable):
     """A database has pages that fail their checks. The text says what to do."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from index.records.queries import has_table
+from index.records.queries import has_table, note_meta
 from index.storage.sqlite import Connection
 from index.types.companions import Copies, Dropped, KeptPicture, PicturePolicy
 
@@ -32,10 +32,7 @@ def read_policy(connection: Connection) -> PicturePolicy:
 
 def write_policy(connection: Connection, policy: PicturePolicy) -> Dropped:
     """Sets what writes may keep, and drops what may be kept no longer."""
-    connection.execute(
-        "INSERT INTO meta VALUES ('picture_policy', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        (policy.value,),
-    )
+    note_meta(connection, "picture_policy", policy.value)
     dropped = Dropped()
     if not policy.keeps_copies:
         count, size = connection.execute(

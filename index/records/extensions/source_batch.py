@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from index.records.extensions.pushed import without_pushed
+from index.records.queries import note_meta
 from index.records.transaction import Transaction
 from index.storage.sqlite import Connection
 from index.types.errors import StaleEpoch
@@ -31,10 +32,7 @@ def claim_epoch(transaction: Transaction, epoch: int) -> None:
     """Lets only the run with this epoch write from now on. Raises StaleEpoch where a later one has been."""
     if read_epoch(transaction.connection) > epoch:
         raise StaleEpoch("a later run has taken over the collection")
-    transaction.connection.execute(
-        "INSERT INTO meta VALUES ('writer_epoch', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        (str(epoch),),
-    )
+    note_meta(transaction.connection, "writer_epoch", str(epoch))
 
 
 def apply_batch(transaction: Transaction, batch: SourceBatch) -> list[WriteResult]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
 
 from index.contract import ChangeBlock, ChangeSink
 from index.manifest.change_number import check_number
@@ -22,9 +21,7 @@ from index.storage.read_connections import ReaderPool
 from index.storage.sqlite import connect, store_errors
 from index.storage.wal_header import WalHeader
 from index.types.backup import Backup
-from index.types.errors import StoreDamaged, StoreUnavailable
-
-_REFUSAL = "this process only reads; another one writes"
+from index.types.errors import StoreDamaged, WrittenElsewhere
 
 
 class ReadOnlyRecordStore(SqliteRecordStore):
@@ -87,26 +84,22 @@ class ReadOnlyRecordStore(SqliteRecordStore):
         """Nothing: readers keep few pages."""
 
     def writer(self, sink: ChangeSink) -> GroupCommit:
-        _refuse()
+        raise WrittenElsewhere
 
     def tombstones(self) -> list[int]:
-        _refuse()
+        raise WrittenElsewhere
 
     def forget_tombstones(self, up_to: int) -> None:
-        _refuse()
+        raise WrittenElsewhere
 
     def note_learnt(self, name: str, value: bytes) -> None:
-        _refuse()
+        raise WrittenElsewhere
 
     def back_up(self) -> Backup:
-        _refuse()
+        raise WrittenElsewhere
 
     def erase_traces(self) -> None:
-        _refuse()
+        raise WrittenElsewhere
 
     def _note_damage(self, damage: StoreDamaged) -> None:
         self.damage = damage
-
-
-def _refuse() -> NoReturn:
-    raise StoreUnavailable(_REFUSAL)

@@ -13,9 +13,7 @@ from index.records.following.read_only_store import ReadOnlyRecordStore
 from index.records.sqlite_stores import SqliteColdRecords, SqliteRecordStores
 from index.storage.open_files import FreeFiles, none_freed
 from index.storage.sqlite import connect, store_errors
-from index.types.errors import StoreUnavailable
-
-_REFUSAL = "this process only reads; another one writes"
+from index.types.errors import WrittenElsewhere
 
 
 class ReadOnlyRecordStores(SqliteRecordStores):
@@ -35,7 +33,7 @@ class ReadOnlyRecordStores(SqliteRecordStores):
             yield SqliteColdRecords(connection, EXTENSIONS)
 
     def create(self, site: Location) -> None:
-        raise StoreUnavailable(_REFUSAL)
+        raise WrittenElsewhere
 
     def adopt(self, file: Path, key: bytes, site: Location, before: Sequence[Path]) -> None:
-        raise StoreUnavailable(_REFUSAL)
+        raise WrittenElsewhere

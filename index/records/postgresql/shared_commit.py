@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from index.contract import ChangeSink
-from index.records.group_commit import GroupCommit, WriteSide, _Write
+from index.records.group_commit import GroupCommit, Write, WriteSide
 from index.records.postgresql.database import PgConnection, PgError, Unreachable, reached, said
 from index.records.postgresql.shared_copy import SharedCopy
 from index.records.postgresql.shared_rows import State
@@ -42,7 +42,7 @@ class SharedCommit(GroupCommit):
                 if self._copy.behind(remote, state):
                     self._follow(remote, state)
 
-    def _commit(self, group: Sequence[_Write[Any]]) -> None:
+    def _commit(self, group: Sequence[Write[Any]]) -> None:
         with self._copy.database.transaction() as remote:
             state = self._copy.current(remote, locked=True)
             if self._copy.behind(remote, state):

@@ -10,7 +10,7 @@ from index.records.postgresql.database import Database, PgConnection
 from index.records.postgresql.sealing import Image, Seal
 from index.records.postgresql.shared_rows import DELETED, ROW, TOMBSTONE, SealedRow, SharedRows, State
 from index.records.postgresql.shared_tables import RECORDS, TOMBSTONES, SharedTables
-from index.records.queries import read_rows, read_sequence
+from index.records.queries import note_meta, read_rows, read_sequence
 from index.records.sharing import Position, forget_position, note_position, read_position
 from index.storage.sqlite import Connection
 from index.types.changes import RowChange
@@ -97,10 +97,7 @@ class SharedCopy:
 
         def done() -> None:
             # Tombstones that are not told any more are missing: an index from before is built anew.
-            self._connection.execute(
-                "INSERT INTO meta VALUES ('forgotten', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                (str(read_sequence(self._connection)),),
-            )
+            note_meta(self._connection, "forgotten", str(read_sequence(self._connection)))
             self.note(state.version, stamp)
 
         self._in_transaction(done)

@@ -16,7 +16,7 @@ from index.contract import FollowedStore, IndexSite, RecordStore
 from index.speed.malloc_trim import trim_heap
 from index.types.changes import RowChange, SequenceRange
 from index.types.collection import CollectionSpec
-from index.types.errors import DataFault, SnapshotDamaged, StoreUnavailable
+from index.types.errors import DataFault, SnapshotDamaged, StoreUnavailable, WrittenElsewhere
 from index.types.query import QuerySum
 from index.vectors.ann.centering import CenteringTransform, QueryTap
 from index.vectors.local.answering import Answering
@@ -43,7 +43,7 @@ class FollowerIndexes:
         return FollowerIndex(spec, store, site)
 
     def open(self, spec: CollectionSpec, store: RecordStore, site: IndexSite) -> FollowerIndex:
-        raise StoreUnavailable("this process only follows what another one writes")
+        raise WrittenElsewhere
 
     def close(self) -> None:
         """Nothing runs for any of them."""
@@ -237,11 +237,9 @@ class FollowerIndex(LocalVectorIndex):
 
     def erase(self) -> int:
         """Overwrites what was deleted, in memory."""
-        with self._lock:
-            for pause_s in (_ERASE_TURN_S, 0.0):
-                self.state.rows.erase_dead(0.0)
-                time.sleep(pause_s)
-        self.answering.forget_earlier(self.view)
+        if self.forget():
+            time.sleep(_ERASE_TURN_S)
+            self.forget()
         return self.view.sequence
 
     def optimise(self, *, anew: bool = False) -> bool:

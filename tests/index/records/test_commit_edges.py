@@ -26,7 +26,7 @@ from index import (
 )
 from index.records.extensions import source_batch, sources
 from index.records.extensions.withdrawn import reinstate
-from index.records.group_commit import GroupCommit, _Write
+from index.records.group_commit import GroupCommit, Write
 from index.records.transaction import Transaction
 from index.types.quota import Usage
 from tests.support.data.collections import SPEC, directory, loaded, now_ms, record, vector
@@ -132,7 +132,7 @@ def test_many_changes_are_committed_beside_the_writer(collection: Collection, co
 def test_at_most_256_writes_share_a_commit(collection: Collection, waiting: int) -> None:
     commit = loaded(collection).commit
     watched = commit._connection = Failing(commit._connection)
-    writes = [_Write(lambda transaction: transaction.sequence) for _ in range(waiting)]
+    writes = [Write(lambda transaction: transaction.sequence) for _ in range(waiting)]
     commit._waiting.extend(writes)
     with commit.lock:
         commit._lead()
