@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import importlib.util
 import io
 import pkgutil
 import sys
@@ -20,6 +21,7 @@ import numpy as np
 
 _TREE = ("service", "index", "afterimage")  # packages of a checkout, which an installation does not need
 _PARQUET = "afterimage_server.service.cli.collections.tables.parquet"
+_POSTGRESQL = "afterimage_server.index.records.postgresql"
 _NOT_IMPORTED = ("__main__", ".tracing.export")  # the latter needs an extra that the settings ask for
 _NEEDS_PYTORCH = (
     "afterimage_server.service.encoder.builtin.train",
@@ -52,10 +54,27 @@ def _import_all() -> int:
     names = [m.name for m in pkgutil.walk_packages(afterimage_server.__path__, "afterimage_server.")]
     wanted = [name for name in names if not name.startswith(_NEEDS_PYTORCH) and not name.endswith(_NOT_IMPORTED)]
     for name in wanted:
-        if name != _PARQUET:
+        if name != _PARQUET and not name.startswith(f"{_POSTGRESQL}."):
             importlib.import_module(name)
     _needs_an_extra(_PARQUET, "afterimage-server[parquet]")
+    _postgresql_is_an_extra()
     return len(wanted)
+
+
+def _postgresql_is_an_extra() -> None:
+    """Only `store_url` imports the modules of PostgreSQL, after a check that names the extra."""
+    from afterimage_server.service.settings.checks import check_settings
+    from afterimage_server.service.settings.model import Settings
+
+    if importlib.util.find_spec("psycopg") is not None:
+        raise SystemExit("psycopg is installed without afterimage-server[postgresql]: is it still an extra?")
+    try:
+        check_settings(Settings(store_url="postgresql://127.0.0.1/afterimage"))
+    except Exception as error:
+        if "afterimage-server[postgresql]" in str(error):
+            return
+        raise
+    raise SystemExit("a store_url is accepted without afterimage-server[postgresql]")
 
 
 def _needs_an_extra(module: str, extra: str) -> None:
