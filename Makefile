@@ -87,6 +87,10 @@ test-processes: $(STAMP) ## Run the tests of the calls against a server of three
 reliability: $(STAMP) ## Test every fault at full length and write docs/reliability.md (forty minutes of one core)
 	@$(BIN)/python -m bench.reliability && $(BIN)/python docs/generate.py
 
+.PHONY: cluster-faults
+cluster-faults: $(STAMP) ## Check what concurrent clients see while processes, servers and PostgreSQL fail (an hour); writes docs/reliability.md
+	@$(BIN)/python -m bench.reliability tests/e2e/faults tests/index/records/postgresql && $(BIN)/python docs/generate.py
+
 mutation: $(STAMP) ## Mutate the critical rooms and count undetected mutants (hours; MUTANTS=80 runs a sample); resumes after a stop
 	@$(BIN)/python -c 'import cosmic_ray' 2>/dev/null || $(BIN)/python -m pip install --quiet $(MUTATION)
 	@$(BIN)/python -m bench.mutation --sample $(MUTANTS) --seed $(SEED) --minutes $(MINUTES) $(ROOMS) && $(BIN)/python docs/generate.py

@@ -13,7 +13,7 @@ from index.types.attributes import check_attribute_name, check_attributes, check
 from index.types.changes import Normalised
 from index.types.collection import Erasure
 from index.types.errors import InvalidInput
-from index.types.record import Outcome, RecordPatch, RecordWrite, WriteResult
+from index.types.record import Deletion, Outcome, RecordPatch, RecordWrite, WriteResult
 
 
 class WriteSide:
@@ -64,11 +64,20 @@ class WriteSide:
         with self.handle as loaded:
             return loaded.commit.run(lambda transaction: transaction.delete_records(record_ids))
 
+    def delete_known(self, record_ids: Sequence[str]) -> Deletion:
+        """The same, and tells of which ids there was nothing, at the moment of the deletion."""
+        with self.handle as loaded:
+
+            def delete(transaction: RecordTransaction) -> Deletion:
+                known = transaction.known(record_ids)
+                return Deletion(transaction.delete_records(record_ids), _others(record_ids, known))
+
+            return loaded.commit.run(delete)
+
     def unknown_ids(self, record_ids: Sequence[str]) -> builtins.list[str]:
         """Those of the ids, in order and once each, that `delete` would find nothing of."""
         with self.handle as loaded:
-            known = loaded.store.known(record_ids)
-        return [record_id for record_id in dict.fromkeys(record_ids) if record_id not in known]
+            return _others(record_ids, loaded.store.known(record_ids))
 
     def delete_matching(self, filter_text: str) -> int:
         """Deletes all records that match when the call begins and are unchanged when it writes. Returns how many."""
@@ -90,6 +99,10 @@ class WriteSide:
             sequence = loaded.maintenance.erase()
             kept = (i for i in loaded.kept.ids() if i not in loaded.maintenance.damaged_kept)
             return Erasure(records, sequence, tuple(kept))
+
+
+def _others(record_ids: Sequence[str], known: set[str]) -> builtins.list[str]:
+    return [record_id for record_id in dict.fromkeys(record_ids) if record_id not in known]
 
 
 def _check_all(results: Sequence[WriteResult]) -> None:

@@ -49,6 +49,9 @@ class RecordTransaction(Protocol):
         """Deletes by id, including records that were taken out and could come back. Ids that do not exist are passed
         over. Returns how many were there."""
 
+    def known(self, record_ids: Sequence[str]) -> set[str]:
+        """Those of the ids that exist, or were taken out and could come back."""
+
     def delete_rows(self, rows: Sequence[tuple[int, int]]) -> int:
         """Deletes (row id, sequence) pairs, passing over rows that were written since. Returns how many."""
 

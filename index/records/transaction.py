@@ -98,6 +98,11 @@ class Transaction(RowChanges):
         deleted = sum(self.delete_row(row_id) for (row_id,) in rows)
         return deleted + sum(extension.deleted(self, ids) for extension in self.extensions)
 
+    def known(self, record_ids: Sequence[str]) -> set[str]:
+        """Those of the ids that exist, or were taken out and could come back."""
+        tables = ("records", *self.extensions.returning)
+        return set().union(*(read_existing(self.connection, record_ids, table) for table in tables))
+
     def forget_product(self, product_id: str) -> int:
         """Erases records of a product that were taken out and could come back. Returns how many."""
         return sum(extension.product_deleted(self, product_id) for extension in self.extensions)

@@ -83,6 +83,17 @@ class WriteResult(NamedTuple):
     error: Exception | None = None
 
 
+class Deletion(NamedTuple):
+    """What a deletion by ids did.
+
+    - `records`: how many were deleted.
+    - `missing`: ids of which there was nothing, in order and once each.
+    """
+
+    records: int
+    missing: list[str]
+
+
 class StoredRecord(NamedTuple):
     """A record as the store holds it. Times are milliseconds since 1970, UTC. Answers may share attributes: who wants
     to change them copies them first."""

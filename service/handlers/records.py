@@ -197,9 +197,11 @@ class RecordHandlers:
             ids = list(dict.fromkeys(request.record_ids))
             check_count("record_ids", len(ids), MAX_IDS)
             found = await self._read(collection.get, ids)
-            missing, hints = await self._read(collection.unknown_ids, ids), FilterHints()
-            sample, count = [i for i in ids if i in found][:_DELETE_SAMPLE], len(found)
-            deleted = await self._write(collection.delete, ids) if request.force else count
+            if request.force:  # what other calls and servers do meanwhile comes before it or after it
+                deleted, missing = await self._write(collection.delete_known, ids)
+            else:
+                deleted, missing = len(found), await self._read(collection.unknown_ids, ids)
+            sample, hints = [i for i in ids if i in found][:_DELETE_SAMPLE], FilterHints()
         else:
             first = await self._read(collection.list, 0, _DELETE_SAMPLE, request.filter)
             missing, hints = [], await self._read(collection.filter_hints, request.filter)

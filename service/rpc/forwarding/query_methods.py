@@ -58,7 +58,7 @@ class QueryMethods(Methods):
         except ServiceError as error:
             self._interceptor.refuse(method, call, error)
         else:
-            await self._writer.forward(method.path, context, call, Sender(call.peer, call.headers.request_id, names))
+            await self._writer.forward(method, context, call, Sender(call.peer, call.headers.request_id, names))
         finally:
             pipeline.gate.leave()
 

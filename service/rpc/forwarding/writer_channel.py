@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
+from service.calls.method import Method
 from service.errors import Reason, ServiceError
 from service.rpc.calls import Call
 from service.rpc.forwarding.sender import Sender, forwarded_metadata
@@ -29,6 +30,7 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.default_authority", "writer"),
 ]
 _RETRY_S = 1.0
+_NEVER_SENT = "failed to connect"  # in other words of gRPC the outcome is unknown, which is never wrong
 
 
 class ForwardedAnswer:
@@ -66,12 +68,12 @@ class WriterChannel:
                 raw, metadata=forwarded_metadata(call.metadata, sender), timeout=left if left < 1e9 else None
             )
         except grpc.aio.AioRpcError as error:
-            raise _told(error) from None
+            raise meaning(error) from None
         return ForwardedAnswer(answer)
 
-    async def forward(self, path: str, context: Context, call: Call, sender: Sender) -> None:
+    async def forward(self, method: Method, context: Context, call: Call, sender: Sender) -> None:
         """Forwards a call that this process has not read, and its status. Its messages pass one by one."""
-        make = self._channel.stream_stream(path)
+        make = self._channel.stream_stream(method.path)
         inner = make(metadata=forwarded_metadata(call.metadata, sender), timeout=context.time_remaining())
         sending = asyncio.create_task(_send_requests(context, inner), name="forward requests")
         try:
@@ -80,7 +82,7 @@ class WriterChannel:
                     await context.write(raw)
             context.set_trailing_metadata(_passed_on(await inner.trailing_metadata()))
         except grpc.aio.AioRpcError as error:
-            call.fail(_told(error))
+            call.fail(meaning(error, changes=method.changes))
         except TimeoutError:
             call.drop()
         finally:
@@ -94,7 +96,7 @@ class WriterChannel:
             answer: bytes = await make(raw, timeout=timeout_s)
             return answer
         except grpc.aio.AioRpcError as error:
-            raise _told(error) from None
+            raise meaning(error) from None
 
     async def close(self) -> None:
         """Ends what is under way."""
@@ -111,13 +113,17 @@ async def _send_requests(context: Context, inner: Any) -> None:
         return  # the call has ended, and its status is known where responses are read
 
 
-def _told(error: grpc.aio.AioRpcError) -> ServiceError:
-    """What a failed call means. A status without details comes from the connection, and not from the writer."""
+def meaning(error: grpc.aio.AioRpcError, *, changes: bool = False) -> ServiceError:
+    """What a failed call means. A status without details comes from the connection, and not from the writer. changes:
+    whether the call was to change something, which may have been done when the connection was lost."""
     trailing: Any = error.trailing_metadata() or ()
     if DETAILS_KEY in dict(trailing):
         return ForwardedError(error)
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return ServiceError(Reason.DEADLINE, "the deadline passed before the call was done")
+    if changes and not (error.details() or "").startswith(_NEVER_SENT):
+        message = "the process that writes ended during the call, which may have been done or not"
+        return ServiceError(Reason.WRITE_OUTCOME_UNKNOWN, message, retry_delay_s=_RETRY_S)
     message = "the process that writes is not reachable; it is started again within seconds"
     return ServiceError(Reason.STORE_UNAVAILABLE, message, retry_delay_s=_RETRY_S)
 

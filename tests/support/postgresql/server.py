@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import psycopg
 
 from tests.support.needs import missing
@@ -21,9 +21,10 @@ REMEDY = "apt-get install postgresql (15 or later)"
 _SYSTEM = Path("/usr/lib/postgresql")
 _UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root
 _LINES = (
-    "listen_addresses = ''", "shared_buffers = 16MB", "max_connections = 50", "fsync = off", "wal_level = minimal",
-    "max_wal_senders = 0", "autovacuum = off", "log_min_messages = warning",
+    "listen_addresses = ''", "shared_buffers = 16MB", "max_connections = 50", "fsync = off", "autovacuum = off",
+    "log_min_messages = warning",
 )  # fmt: skip
+ALONE = ("wal_level = minimal", "max_wal_senders = 0")
 
 
 def binaries() -> Path:
@@ -64,18 +65,39 @@ class PostgresServer:
     def kill(self) -> None:
         """Kills every process of it at once, as a power cut does."""
         assert self.process is not None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        for process in self._processes():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
         self.process.wait()
+
+    def stand_still(self) -> None:
+        """Stops every process of it until `go_on`."""
+        for process in self._processes():
+            with contextlib.suppress(psutil.Error):
+                process.suspend()
+
+    def go_on(self) -> None:
+        for process in self._processes():
+            with contextlib.suppress(psutil.Error):
+                process.resume()
+
+    def _processes(self) -> list[psutil.Process]:
+        """The first one, and those that it has started, each of which has a group of its own."""
+        assert self.process is not None
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if self.process.poll() is not None:
+                return []
+            first = psutil.Process(self.process.pid)
+            return [first, *first.children(recursive=True)]
+        return []
 
     def begin(self, program: str, *arguments: object, log: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         """A process of one of its programs, in a group of its own, as a user that is not root."""
-        user = _UNPRIVILEGED if os.geteuid() == 0 else None
-        groups: list[str] | None = [] if user else None
+        # Not by Popen's `user`: that forks, and gRPC in this process may not survive it.
+        ahead = ["setpriv", "--reuid", _UNPRIVILEGED, "--clear-groups"] if os.geteuid() == 0 else []
         return subprocess.Popen(
-            [self.binaries / program, *map(str, arguments)], stdout=log, stderr=log, user=user,
-            extra_groups=groups, cwd=self.folder, start_new_session=True,
-            env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+            [*ahead, self.binaries / program, *map(str, arguments)], stdout=log, stderr=log, cwd=self.folder,
+            start_new_session=True, env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
         )  # fmt: skip
 
     def dump(self) -> bytes:
@@ -91,19 +113,25 @@ class PostgresServer:
                 yield path.read_bytes()
 
 
-@contextlib.contextmanager
-def running_postgres() -> Iterator[PostgresServer]:
-    """A server for the block."""
+def empty_place() -> PostgresServer:
+    """A server that has no cluster yet, in a new folder of its own."""
     found = binaries()
     folder = Path(tempfile.mkdtemp(prefix="afterimage-pg-", dir="/tmp"))
-    made = PostgresServer(folder, found)
+    if os.geteuid() == 0:
+        shutil.chown(folder, _UNPRIVILEGED)
+    return PostgresServer(folder, found)
+
+
+@contextlib.contextmanager
+def running_postgres(lines: Sequence[str] = ALONE) -> Iterator[PostgresServer]:
+    """A server for the block. lines: of its configuration, beside those that all have."""
+    made = empty_place()
+    folder = made.folder
     try:
-        if os.geteuid() == 0:
-            shutil.chown(folder, _UNPRIVILEGED)
         initialising = made.begin("initdb", "-D", folder / "data", "-U", "afterimage", "-A", "trust", "-N")
         assert initialising.wait(60) == 0
         with (folder / "data" / "postgresql.conf").open("a") as settings:
-            settings.write("\n".join(_LINES) + "\n")
+            settings.write("\n".join([*_LINES, *lines]) + "\n")
         made.start()
         yield made
     finally:

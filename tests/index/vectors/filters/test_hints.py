@@ -3,6 +3,7 @@
 import pytest
 
 from index import Collection, FilterHints, SearchQuery
+from index.types.record import Deletion
 from tests.support.data.collections import record, vector
 
 
@@ -57,3 +58,5 @@ def test_an_attribute_that_only_deleted_records_had_is_unknown(shop: Collection)
 
 def test_ids_that_a_deletion_would_not_find_are_reported_once_each_in_order(shop: Collection) -> None:
     assert shop.unknown_ids(["x", "1", "y", "x", "2"]) == ["x", "y"]
+    assert shop.delete_known(["x", "1", "y", "x", "1"]) == Deletion(1, ["x", "y"])
+    assert shop.delete_known(["x", "1", "2"]) == Deletion(1, ["x", "1"])
