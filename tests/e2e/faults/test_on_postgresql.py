@@ -17,7 +17,7 @@ from tests.support.reliability import FaultResult
 from tests.support.servers.shell import Shell
 
 SERVERS, SETTLE_S = 3, 6.0
-FEW, MANY, FAILOVERS = 6, 150, 50
+FEW, MANY, FAILOVERS = 6, 60, 20
 
 
 def undergo(servers: SeveralServers, folder: Path, faults: Callable[[], list[Fault]], count: int, seed: int) -> Outcome:

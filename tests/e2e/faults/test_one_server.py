@@ -14,7 +14,7 @@ from tests.support.histories.trial import Outcome, Trial
 from tests.support.reliability import FaultResult
 from tests.support.servers.shell import Shell
 
-FEW, MANY = 10, 100
+FEW, MANY = 10, 40
 
 
 def undergo(folder: Path, count: int, seed: int) -> Outcome:
