@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from index import OutcomeUnknown, RecordWrite, SearchQuery, StoreUnavailable
-from index.types.record import Outcome, Vector
+from index.types.record import Attributes, Outcome, Vector
 from tests.index.records.postgresql.servers import IndexServer
 from tests.support.data.collections import DIMENSION, SPEC
 from tests.support.histories.connections import Asked, NobodyKnows, NotDone, check_whole, query, vector
@@ -43,7 +43,7 @@ class IndexConnection:
 
     def read(self, key: str) -> int | None:
         found = self._asked.things.get([key]).get(key)
-        return None if found is None else int(found.attributes["value"])
+        return None if found is None else _value(found.attributes)
 
     def search(self, key: str) -> int | None:
         asked = SearchQuery(_floats(query(DIMENSION)), 3, filter=f'owner = "{key}"')
@@ -51,7 +51,7 @@ class IndexConnection:
         if not hits:
             return None
         (hit,) = hits
-        value = int(hit.record.attributes["value"])
+        value = _value(hit.record.attributes)
         check_whole(key, value, hit.distance)
         return value
 
@@ -75,6 +75,12 @@ def connections(servers: Sequence[IndexServer]) -> list[Asked]:
 
 def _meaning(error: StoreUnavailable) -> Exception:
     return NobodyKnows("outcome unknown") if isinstance(error, OutcomeUnknown) else NotDone("unavailable")
+
+
+def _value(attributes: Attributes) -> int:
+    value = attributes["value"]
+    assert isinstance(value, float)
+    return int(value)
 
 
 def _floats(packed: bytes) -> Vector:
