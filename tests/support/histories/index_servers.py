@@ -79,7 +79,7 @@ def _meaning(error: StoreUnavailable) -> Exception:
 
 def _value(attributes: Attributes) -> int:
     value = attributes["value"]
-    assert isinstance(value, float)
+    assert isinstance(value, int | float)
     return int(value)
 
 

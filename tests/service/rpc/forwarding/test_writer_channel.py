@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -14,6 +15,7 @@ from service.rpc.forwarding.writer_channel import meaning
 
 
 async def failure(place: Path) -> grpc.aio.AioRpcError:
+    channel: Any
     async with grpc.aio.insecure_channel(f"unix:{place}") as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await channel.unary_unary("/x.Y/Z")(b"", timeout=30)
