@@ -59,11 +59,14 @@ class Runs:
 
     def applied_wrongly(self, server: IndexServer) -> int:
         """How many runs are not counted once, or lack a record that was acknowledged, as this server sees it."""
-        wrong = 0
-        for run, record_ids in self.told.items():
-            there = {r.record_id for r in server.things.list(0, 100_000) if r.record_id.startswith(f"{run}-")}
-            wrong += not set(record_ids) <= there or server.things.sourced.counts(run)["created"] != len(there)
-        return wrong
+        there: dict[str, set[str]] = {}
+        for record in server.things.list(0, 1_000_000):
+            there.setdefault(record.record_id.partition("-")[0], set()).add(record.record_id)
+        return sum(
+            not set(record_ids) <= there.get(run, set())
+            or server.things.sourced.counts(run)["created"] != len(there[run])
+            for run, record_ids in self.told.items()
+        )
 
     def _go_on(self, number: int) -> None:
         chance = random.Random(number)
