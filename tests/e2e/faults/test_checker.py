@@ -40,6 +40,13 @@ GOOD = {
     "an unknown deletion": [created, op(D, None, 2, FOR_EVER, Told.UNKNOWN), op(R, 1, 3, 4), op(R, None, 5, 6)],
     "a write over an unknown deletion": [created, op(D, None, 2, FOR_EVER, Told.UNKNOWN), op(W, 2, 3, 4, Told.CREATED)],
     "an old read within its slack": [created, updated, op(R, 1, 4, 5, at=1, slack=2)],
+    "an unknown write that its own server follows last": [
+        created,
+        op(W, 2, 2, FOR_EVER, Told.UNKNOWN),
+        op(R, 2, 3, 4, at=1),
+        op(R, 1, 5, 6, slack=4),
+        op(R, 2, 7, 8),
+    ],
     "a refused insertion": [created, op(N, 5, 2, 3, Told.EXISTS), op(R, 1, 4, 5)],
     "a deletion, and an insertion after it": [created, op(D, None, 2, 3, Told.DELETED), op(N, 5, 4, 5, Told.CREATED)],
 }

@@ -2,8 +2,9 @@
 
 Is there an order of all operations in which each has the outcome that its client was told? Each operation takes effect
 at one moment between its beginning (of a read: its beginning less its slack) and its end. On the same server an
-operation comes after all that ended before it began, whatever its slack: reads see the server's own writes, and never
-go back. Without slack this is linearizability. The search is that of Wing and Gong with the states that Lowe remembers.
+operation comes after all that ended before it began, whatever its slack: reads see what the server has acknowledged,
+and never go back. Without slack this is linearizability. The search is that of Wing and Gong with the states that Lowe
+remembers.
 
 No package for Python does this; those of other languages need their own runtimes, and know no slack.
 """
@@ -133,6 +134,7 @@ class _Search:
     def _predecessors(self, one: Operation) -> int:
         found = 0
         for number, other in enumerate(self._operations):
-            if other.ended < one.earliest or (other.server == one.server and other.ended < one.began):
+            known = other.server == one.server and other.told is not Told.UNKNOWN
+            if other.ended < one.earliest or (known and other.ended < one.began):
                 found |= 1 << number
         return found
