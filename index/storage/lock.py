@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from pathlib import Path
 from types import TracebackType
 
@@ -34,8 +35,10 @@ class DirectoryLock:
         except OSError as error:
             if not self._path.is_dir() and not self._path.is_symlink():
                 raise
-            said = f"{self._path} cannot be locked: remove it, and the next start creates it"
-            raise StoreUnavailable(said) from error
+            raise self._unusable() from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise self._unusable()
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -45,6 +48,9 @@ class DirectoryLock:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor
+
+    def _unusable(self) -> StoreUnavailable:
+        return StoreUnavailable(f"{self._path} cannot be locked: remove it, and the next start creates it")
 
     @property
     def descriptor(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from index import DataDirectory, StoreUnavailable
+from index import AfterimageIndexError, DataDirectory
 from index.storage import DatabaseError
 from service.audit.chain import Details, Signer
 from service.audit.log import AuditLog
@@ -68,7 +68,7 @@ class AuditLogs:
         for uid, log in self._open.items():
             try:
                 log.prune_keys()
-            except (StoreUnavailable, DatabaseError) as error:
+            except (AfterimageIndexError, DatabaseError) as error:
                 _LOG.warning("could not drop old idempotency keys: %s", error, extra={"tenant": uid})
 
     def close(self) -> None:

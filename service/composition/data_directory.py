@@ -11,6 +11,7 @@ from afterimage import __version__
 from index import DataDirectory, WrongKey
 from index.storage import read_regular, replace_file, write_synced
 from service.errors import SettingError
+from service.runtime.ports import make_folder
 from service.settings.model import Settings
 from service.tenancy.companions import check_there
 from service.tenancy.masterkey import MasterKey, load_master_key, printed_master_key
@@ -51,7 +52,7 @@ def open_registry(settings: Settings, *, create: bool = False) -> TenantRegistry
             f"{data.root} is not a data directory; pass the server's with --data-dir or "
             "AFTERIMAGE_DATA_DIR (`afterimage serve` and `afterimage tenants create` create one)",
         )
-    data.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(data.root)
     try:
         return TenantRegistry(data.registry, master_key_of(settings))
     except WrongKey:

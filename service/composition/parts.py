@@ -157,6 +157,7 @@ def connection_limits_of(settings: Settings, keyless: KeylessCalls) -> Connectio
     return ConnectionLimits(
         settings.connections, min(settings.max_http_connections_per_address, settings.connections),
         settings.http_proxies, settings.http_head_timeout_s, keyless.knows, keyless.admit_connection,
+        keyless.admit_block,
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from service.coordination.embedded import EmbeddedRedis
 from service.errors import SettingError
 from service.lifecycle import Addresses
 from service.processes.role import Role
-from service.runtime.ports import check_free
+from service.runtime.ports import check_free, make_folder
 from service.runtime.process import dumps_forbidden, freed_memory_is_overwritten, raise_open_files
 from service.settings.model import Settings
 
@@ -35,7 +35,7 @@ async def serve(settings: Settings, on_ready: Callable[[Addresses], None], role:
     _check_forgetting(settings)
     listening = {"listen": "" if role else settings.listen, "http": settings.http, "metrics": settings.metrics}
     check_free(listening)  # before anything is made
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(settings.data_dir)
     data = DataDirectory(settings.data_dir)
     with contextlib.ExitStack() as held:
         if role is None:

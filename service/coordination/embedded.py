@@ -20,7 +20,7 @@ from pathlib import Path
 
 from service.errors import SettingError
 from service.runtime.child_process import Program, end_child, start_child
-from service.runtime.ports import unix_socket_path
+from service.runtime.ports import free_name, make_folder, unix_socket_path
 
 _START_TIMEOUT_S, _END_TIMEOUT_S, _GRACE_S = 15.0, 15.0, 10.0
 
@@ -92,15 +92,17 @@ class EmbeddedRedis:
                 deadline = asyncio.get_running_loop().time() + _START_TIMEOUT_S
             if self._process.poll() is not None or asyncio.get_running_loop().time() > deadline:
                 raise SettingError.about(
-                    "redis_url", f"the embedded redis-server did not start; see {self._folder}/redis.log"
+                    "redis_url",
+                    f"the embedded redis-server did not start; see {self._folder}/redis.log; if its files are damaged, "
+                    f"move {self._folder} away: what Redis keeps is made again",
                 )
             await asyncio.sleep(0.01)
 
     def _prepare(self) -> None:
         """Makes the folder, and the socket's name free. For threads. Raises SettingError."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self._folder)
         self._end_earlier()
-        self._socket.unlink(missing_ok=True)
+        free_name(self._socket)
 
     def _end_earlier(self) -> None:
         """Ends the redis-server of a killed server, which otherwise ends a little later.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,8 +17,9 @@ from urllib.parse import urlsplit
 import obstore
 from obstore.store import LocalStore, S3Store
 
-from index.storage import step, sync_directory
+from index.storage import read_regular, step, sync_directory
 from service.errors import SettingError
+from service.runtime.ports import make_folder
 
 _LOG = logging.getLogger(__name__)
 _LISTED_AT_ONCE = 1000
@@ -50,7 +52,7 @@ class ObjectStore:
         """`folder`: the location of objects if there is no bucket. Raises SettingError."""
         self._folder = None if bucket else folder
         if bucket is None:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(folder)
             self._store: Any = LocalStore(folder)
         else:
             self._store = _s3(bucket)
@@ -66,11 +68,15 @@ class ObjectStore:
     def get(self, name: str) -> bytes:
         """The content of an object. Raises FileNotFoundError."""
         with _os_errors(may_be_missing=True):
+            if self._folder is not None:
+                return read_regular(self._folder / name)  # obstore would wait for the writer of a pipe
             return bytes(obstore.get(self._store, name).bytes())
 
     def names(self, prefix: str) -> list[str]:
         """The names of all objects below a prefix such as `a/b`."""
         with _os_errors():
+            if self._folder is not None:
+                return sorted(str(path.relative_to(self._folder)) for path in _files(self._folder / prefix))
             pages = obstore.list(self._store, prefix, chunk_size=_LISTED_AT_ONCE)
             return [str(entry["path"]) for page in pages for entry in page]
 
@@ -83,7 +89,7 @@ class ObjectStore:
             return
         for name in names:
             for path in (self._folder / name, self._folder / f"{name}{_UNFINISHED}"):
-                path.unlink(missing_ok=True)
+                _remove(path)
             step("an object is removed")
 
     def clear(self, prefix: str) -> int:
@@ -127,6 +133,28 @@ def _s3(bucket: Bucket) -> Any:
         place.netloc, prefix=prefix, retry_config=_RETRY,
         client_options={"allow_http": allow_http, "connect_timeout": _CONNECT, "timeout": _ANSWER}, **options,
     )  # fmt: skip
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The files below a folder, in no order: no links, which obstore follows, and fails where they lead nowhere."""
+    try:
+        for name, _, files in os.walk(folder, onerror=_raised):
+            paths = (Path(name, file) for file in files if not file.endswith(_UNFINISHED))
+            yield from (path for path in paths if stat.S_ISREG(path.lstat().st_mode))
+    except FileNotFoundError:
+        return  # removed since, or never there
+
+
+def _raised(error: OSError) -> None:
+    raise error
+
+
+def _remove(path: Path) -> None:
+    """Removes whatever lies at a path, if anything: a folder would stop the deletion of everything after it."""
+    try:
+        path.unlink(missing_ok=True)
+    except IsADirectoryError:
+        shutil.rmtree(path)
 
 
 def _synced(path: Path) -> None:

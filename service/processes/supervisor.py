@@ -17,7 +17,7 @@ from service.lifecycle import Addresses
 from service.processes.role import Kind, Role
 from service.runtime.child_process import Program, Streams, python_module, start_child
 from service.runtime.clock import SYSTEM_CLOCK
-from service.runtime.ports import check_free, reserved
+from service.runtime.ports import check_free, make_folder, reserved
 from service.settings.model import Settings
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class Supervisor:
             loop.add_signal_handler(number, stop_asked.set)
         loop.add_signal_handler(signal.SIGHUP, self._pass_on_hangup)
         check_free({"listen": settings.listen, "http": settings.http, "metrics": settings.metrics})
-        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(settings.data_dir)
         lock = DirectoryLock(DataDirectory(settings.data_dir).lock)
         lock.acquire()
         try:

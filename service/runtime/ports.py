@@ -101,3 +101,22 @@ def _description(error: OSError, setting: str) -> str:
     if error.errno in _ABSENT:
         return f"is not an address of this machine; set another with --{setting}"
     return f"cannot be bound: {error.strerror}"
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder that only this user may enter, if there is none. Raises OSError; SettingError where something else
+    is at the path."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except FileExistsError as error:
+        message = f"{path} is not a folder: move it away, and the next start creates it"
+        raise SettingError.about("data_dir", message) from error
+
+
+def free_name(path: Path) -> None:
+    """Removes the socket that a killed process left, if any. Raises OSError; SettingError for a folder."""
+    try:
+        path.unlink(missing_ok=True)
+    except IsADirectoryError as error:
+        message = f"{path} is a folder: move it away, and the next start creates a socket"
+        raise SettingError.about("data_dir", message) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 import structlog
@@ -44,6 +44,7 @@ class Keeper:
         self._loop: asyncio.Task[None] | None = None
         self._begun: dict[str, float] = {}
         self._shown: set[str] = set()
+        self._unusable: dict[str, str] = {}  # why, by tenant uid
         self._clock, self._metrics, self._spaces = parts.clock, parts.metrics, parts.engine.spaces
         self._comparing = Interval(_COMPARE_EVERY_S, self._clock, at_once=True)
         self._purging = Interval(_PURGE_EVERY_S, self._clock, at_once=True)
@@ -120,33 +121,55 @@ class Keeper:
         purge = self._purging.is_over
         ages_ms: dict[str, int] = {}
         for tenant_uid, ledger in await asyncio.to_thread(self._parts.ledgers.existing):
-            for source in await asyncio.to_thread(ledger.sources):
-                schedule = source.config.schedule
-                scheduled = bool(schedule.cron) and not source.config.paused
-                due_ms = known.get(f"{tenant_uid}/{source.source_id}")
-                if scheduled and (
-                    due_ms is None or due_ms > next_due_ms(schedule, source.source_id, now_ms(self._clock))
-                ):
-                    await self._synchronisation.schedule(tenant_uid, source)
-                if scheduled:
-                    since_ms = source.state.success_ms or source.created_ms
-                    ages_ms[source.source_id] = now_ms(self._clock) - since_ms
+            try:
+                ages_ms |= await self._compare_sources(tenant_uid, ledger, known)
+                await self._compare_runs(tenant_uid, ledger)
                 if purge:
-                    await asyncio.to_thread(self._purge, tenant_uid, source)
-            for run in await asyncio.to_thread(ledger.live_runs):
-                if run.run_id not in self._lease_runner.working:
-                    ref = self._parts.board.ref(tenant_uid, run.collection, run.run_id)
-                    await self._requeue(ledger, ref, run.state)
-            for run in await asyncio.to_thread(ledger.unreported_runs):
-                if run.run_id not in self._lease_runner.working:
-                    await self._remember(tenant_uid, run)
-            await asyncio.to_thread(self._expire, tenant_uid, ledger)
-            if purge:
-                await asyncio.to_thread(self._sweep, tenant_uid, ledger)
+                    await asyncio.to_thread(self._clean, tenant_uid, ledger)
+                self._unusable.pop(tenant_uid, None)
+            except (ServiceError, AfterimageIndexError, OSError) as error:  # the other tenants' must go on
+                self._note_unusable(tenant_uid, error)
         if purge:
             self._purging.restart()
         self._show_ages(ages_ms)
         self._metrics.sync_runs_working.set(len(self._lease_runner.working))
+
+    async def _compare_sources(self, tenant_uid: str, ledger: Ledger, known: Mapping[str, int]) -> dict[str, int]:
+        """Schedules the sources of a tenant. Returns for how long each scheduled one has had no success.
+
+        `known`: when each source on the board is due.
+        """
+        ages_ms = {}
+        for source in await asyncio.to_thread(ledger.sources):
+            schedule = source.config.schedule
+            if not schedule.cron or source.config.paused:
+                continue
+            due_ms = known.get(f"{tenant_uid}/{source.source_id}")
+            if due_ms is None or due_ms > next_due_ms(schedule, source.source_id, now_ms(self._clock)):
+                await self._synchronisation.schedule(tenant_uid, source)
+            ages_ms[source.source_id] = now_ms(self._clock) - (source.state.success_ms or source.created_ms)
+        return ages_ms
+
+    async def _compare_runs(self, tenant_uid: str, ledger: Ledger) -> None:
+        for run in await asyncio.to_thread(ledger.live_runs):
+            if run.run_id not in self._lease_runner.working:
+                ref = self._parts.board.ref(tenant_uid, run.collection, run.run_id)
+                await self._requeue(ledger, ref, run.state)
+        for run in await asyncio.to_thread(ledger.unreported_runs):
+            if run.run_id not in self._lease_runner.working:
+                await self._remember(tenant_uid, run)
+        await asyncio.to_thread(self._expire, tenant_uid, ledger)
+
+    def _clean(self, tenant_uid: str, ledger: Ledger) -> None:
+        for source in ledger.sources():
+            self._purge(tenant_uid, source)
+        self._sweep(tenant_uid, ledger)
+
+    def _note_unusable(self, tenant_uid: str, error: Exception) -> None:
+        """Logs a failure, but not again while it stays the same."""
+        if self._unusable.get(tenant_uid) != str(error):
+            self._unusable[tenant_uid] = str(error)
+            _LOG.error("the sync.db of a tenant is unusable", tenant=tenant_uid, error=str(error))
 
     def _show_ages(self, ages_ms: dict[str, int]) -> None:
         """Shows the age of the last success of each scheduled source, of those where it is highest."""

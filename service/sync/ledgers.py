@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from pathlib import Path
 
-from index import DataDirectory, DataFault
+from index import AfterimageIndexError, DataDirectory, DataFault
 from service.runtime.clock import SYSTEM_CLOCK, Clock
 from service.sync.feed_input.feed_files import FeedFiles
 from service.sync.feed_input.fetching import FeedPlace
@@ -47,9 +46,13 @@ class Ledgers:
             ledger.close()
         found = []
         for uid in uids:
-            with contextlib.suppress(DataFault):  # reported where it was detected
+            try:
                 if (found_one := self.of_if_any(uid)) is not None:
                     found.append((uid, found_one))
+            except DataFault:
+                continue  # reported where it was detected
+            except AfterimageIndexError as error:  # the other tenants' can be used
+                _LOG.warning("could not open a sync.db: %s", error)
         return found
 
     def uids(self) -> list[str]:

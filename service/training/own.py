@@ -11,7 +11,7 @@ from service.engine.faults import translated_errors
 from service.errors import Reason, ServiceError
 from service.tenancy.keyring import Principal
 from service.training.model import OwnModel
-from service.training.store import MODELS_HOME
+from service.training.store import MODELS_HOME, TrainingStore
 from service.training.stores import TrainingStores
 
 
@@ -23,9 +23,12 @@ class OwnModels:
 
     def adopt_all(self) -> None:
         """Registers the models of all tenants with the encoder registry, at the start."""
-        for tenant_uid, store in self._stores.existing():
+
+        def adopted(tenant_uid: str, store: TrainingStore) -> None:
             for model in store.models():
                 self.adopt(tenant_uid, model)
+
+        self._stores.each(adopted)
 
     def adopt(self, tenant_uid: str, model: OwnModel) -> None:
         """Registers a model for its owner. Its file is read and decrypted on first use."""

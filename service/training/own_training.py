@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -16,8 +15,6 @@ from service.training.model import Training, TrainingRequest
 from service.training.sets import TrainingSets
 from service.training.trainer import Trainer
 from service.training.training_job import TrainerParts
-
-_LOG = logging.getLogger(__name__)
 
 
 class OwnTraining:
@@ -91,8 +88,4 @@ class OwnTraining:
 
     def sweep(self) -> None:
         """Deletes orphaned objects. Failures are logged. Call it in a thread."""
-        for uid, _ in self._stores.existing():
-            try:
-                self.sets.sweep_now(uid)
-            except OSError as error:
-                _LOG.warning("could not delete orphaned pictures of training sets; retrying: %s", error)
+        self._stores.each(lambda uid, _: self.sets.sweep_now(uid))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
+from collections.abc import Callable
 
-from index import DataDirectory, DataFault, Usage
+from index import AfterimageIndexError, DataDirectory, DataFault, Usage
 from service.tenancy.per_tenant import PerTenant, note_progress_of
 from service.tenancy.registry import TenantRegistry
 from service.training.store import TrainingStore
@@ -32,9 +32,21 @@ class TrainingStores:
         """The existing stores of served tenants, with the tenants' uids."""
         found = []
         for uid in (t.uid for t in self._registry.tenants() if self._data.tenant(t.uid).training.exists()):
-            with contextlib.suppress(DataFault):  # reported where it was detected
+            try:
                 found.append((uid, self.of(uid)))
+            except DataFault:
+                continue  # reported where it was detected
+            except AfterimageIndexError as error:  # the other tenants' can be used
+                _LOG.warning("could not open a training.db: %s", error)
         return found
+
+    def each(self, work: Callable[[str, TrainingStore], object]) -> None:
+        """Calls `work` with each existing store and its tenant's uid. What one raises stops no other, and is logged."""
+        for uid, store in self.existing():
+            try:
+                work(uid, store)
+            except (AfterimageIndexError, OSError) as error:
+                _LOG.error("the training.db of tenant %s is unusable: %s", uid, error)
 
     def forget(self, deleted_uids: set[str]) -> list[str]:
         """Closes the stores of deleted tenants. Returns the uids of those that were open."""

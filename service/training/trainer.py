@@ -33,12 +33,13 @@ class Trainer:
 
     def _interrupted(self) -> list[tuple[str, str]]:
         """Trainings that have not ended, the oldest of a tenant first: its uid and theirs. For threads."""
-        return [
-            (tenant_uid, training.training_id)
-            for tenant_uid, store in self._parts.stores.existing()
-            for training in reversed(store.trainings())
-            if not training.state.final
-        ]
+        found = list[tuple[str, str]]()
+
+        def look(tenant_uid: str, store: TrainingStore) -> None:
+            found.extend((tenant_uid, t.training_id) for t in reversed(store.trainings()) if not t.state.final)
+
+        self._parts.stores.each(look)
+        return found
 
     async def stop(self) -> None:
         """Stops the current training. The next start resumes it."""

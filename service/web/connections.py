@@ -33,6 +33,7 @@ class ConnectionLimits:
     - `head_s`: seconds in which the head of a request must be complete; a TLS handshake is included.
     - `knows`: whether a valid key was used on the connection of a peer, in gRPC's notation, within the last minute.
     - `admits`: whether a peer may open one more connection. It is asked once for each.
+    - `drains`: whether to read one more block of a body of a peer that nobody wants.
     """
 
     most: int = 1000
@@ -41,6 +42,7 @@ class ConnectionLimits:
     head_s: float = 20.0
     knows: Callable[[str], bool] = lambda peer: False
     admits: Callable[[str], bool] = lambda peer: True
+    drains: Callable[[str], bool] = lambda peer: True
 
 
 class _Connection:
@@ -151,6 +153,11 @@ class Connections:
         """Whether a connection has no limits, or a valid key was used on it recently."""
         connection = self._open.get(protocol)
         return connection is not None and (not connection.limited or self._limits.knows(connection.peer))
+
+    def drains(self, protocol: asyncio.BaseProtocol) -> bool:
+        """Whether to read one more block of a body that nobody wants."""
+        connection = self._open.get(protocol)
+        return connection is None or not connection.limited or self._limits.drains(connection.peer)
 
     def received_head(self, protocol: asyncio.BaseProtocol, amount: int) -> None:
         """Holds bytes of a head that is not complete. If there are too many in all, the connection with the most of

@@ -16,6 +16,7 @@ from service.web.connections import MOST_HEAD_BYTES, Connections, head_size
 Secure = Callable[[asyncio.Transport, asyncio.Protocol], Awaitable[asyncio.Transport]]
 # Of a body that is read after its response, so that the client sees it. Of strangers: as much as a large photo has.
 _LINGER_BYTES, _STRANGERS_LINGER_BYTES = 30 << 20, 4 << 20
+_BLOCK_BITS = 18  # blocks of 256 KiB, of which strangers may send only so many in a second
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -96,9 +97,15 @@ class CountedProtocol(asyncio.Protocol):
 
     def _linger(self, size: int) -> None:
         """Counts a part of a body that nobody wants. It ends soon, however fast the client sends."""
-        self._lingered += size
-        most = _LINGER_BYTES if self._connections.knows(self._inner) else _STRANGERS_LINGER_BYTES
-        if self._lingered > most and self._transport is not None:
+        before, self._lingered = self._lingered >> _BLOCK_BITS, self._lingered + size
+        if self._connections.knows(self._inner):
+            ends = self._lingered > _LINGER_BYTES
+        else:
+            blocks = (self._lingered >> _BLOCK_BITS) - before
+            ends = self._lingered > _STRANGERS_LINGER_BYTES or not all(
+                self._connections.drains(self._inner) for _ in range(blocks)
+            )
+        if ends and self._transport is not None:
             self._refused = True
             self._transport.close()
 

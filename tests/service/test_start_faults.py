@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import subprocess
 import sys
@@ -46,6 +47,26 @@ def directory(path: Path) -> None:
     path.mkdir()
 
 
+def no_folder(path: Path) -> None:
+    """A file in place of a directory that the server makes."""
+    path.touch()
+
+
+def loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def socket_folder(path: Path) -> None:
+    """A directory in place of a socket."""
+    path.mkdir(parents=True)
+    (path / "content").touch()
+
+
 def dangling(path: Path) -> None:
     path.unlink()
     path.symlink_to(path.with_name("nowhere") / "file")
@@ -76,6 +97,11 @@ CASES = [
     Case("dangling", "REGION", dangling, "remove it, and the next start creates it"),
     Case("directory", "LOCK", directory, "remove it, and the next start creates it"),
     Case("dangling", "LOCK", dangling, "remove it, and the next start creates it"),
+    Case("pipe", "LOCK", pipe, "remove it, and the next start creates it"),
+    Case("file", "objects", no_folder, "is not a folder: move it away, and the next start creates it"),
+    Case("loop", "objects", loop, "is not a folder: move it away, and the next start creates it"),
+    Case("file", "redis", no_folder, "is not a folder: move it away, and the next start creates it"),
+    Case("folder", "redis/redis.sock", socket_folder, "is a folder: move it away, and the next start creates a socket"),
 ]
 BY_COMMAND = {("not-text", "REGION")}  # the others in long runs: a process of its own takes seconds
 

@@ -11,6 +11,7 @@ from service.runtime.clock import SYSTEM_CLOCK, Clock
 _FREE_AT_ONCE = 2  # per connection, and one more per second: an occasional check is always answered
 _ADDRESS_PER_S = 20.0  # beyond the free ones; the burst is thirty times as large
 _CONNECTIONS_PER_S = 20.0  # of an address without a valid key, with the same burst
+_BLOCKS_PER_S = 8.0  # of bodies that are read though their calls were refused, with the same burst
 _TRUSTED_S = 60.0
 _MOST_CONNECTIONS = _MOST_ADDRESSES = 10_000
 
@@ -38,6 +39,7 @@ class KeylessCalls:
         self._close, self._clock, self._refused = close, clock, refused
         self._addresses = AuthenticationFailures(_ADDRESS_PER_S, clock)
         self._new = AuthenticationFailures(_CONNECTIONS_PER_S, clock)
+        self._blocks = AuthenticationFailures(_BLOCKS_PER_S, clock)
         self._known: OrderedDict[str, float] = OrderedDict()
         self._connections: OrderedDict[str, _Connection] = OrderedDict()
 
@@ -74,6 +76,11 @@ class KeylessCalls:
             return False
         self._connection(peer)
         return True
+
+    def admit_block(self, peer: str) -> bool:
+        """Counts a block of 256 KiB of the body of a call that was refused, which is read so that the client sees the
+        response. Returns whether to read it: an address that sends such bodies all the time does not see it."""
+        return self._is_known(peer) or not self._blocks.note(peer)
 
     def note_valid_key(self, peer: str) -> None:
         """Records that a call of a connection had a valid key, or opened a valid link."""

@@ -17,6 +17,7 @@ from service.calls.method import Method
 from service.rpc.calls import Call, Context, Methods, UnaryCall
 from service.rpc.forwarding.sender import sender_of
 from service.runtime.certificates import Certificates
+from service.runtime.ports import free_name, make_folder
 
 NOTES_PATH = "/afterimage.internal.Processes/Note"
 STANDING_PATH = "/afterimage.internal.Processes/Standing"
@@ -38,9 +39,9 @@ class InternalServer:
         self._server.add_generic_rpc_handlers((_Internal(interceptor, methods),))
 
     async def start(self) -> None:
-        """Listens."""
-        self._socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._socket.unlink(missing_ok=True)
+        """Listens. Raises SettingError where something else is at the place of the socket or of its folder."""
+        make_folder(self._socket.parent)
+        free_name(self._socket)
         before = os.umask(0o177)
         try:
             self._server.add_insecure_port(f"unix:{self._socket}")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from index import DataDirectory, StoreUnavailable
+from index import DataDirectory, DataFault, StoreUnavailable
 from service.coordination.client import Coordinator
 from service.coordination.embedded import EmbeddedRedis
 from service.engine.workers import Workers
@@ -25,6 +25,7 @@ from service.sync.source_model import Schedule, SourceConfig
 from service.sync.sync import Sync
 from service.tenancy.masterkey import MasterKey
 from service.tenancy.registry import TenantRegistry
+from tests.support.data.files import flip_byte
 from tests.support.manual_clock import ManualClock
 
 HOUR_S, DAY_S = 3600, 86_400
@@ -170,3 +171,25 @@ async def test_the_age_of_each_scheduled_source_is_shown_by_its_id_until_it_is_g
     here.ledger.change_source(other.source_id, replace(DAILY, name="other", paused=True))
     await here.keeper._compare()
     assert shown().keys() == {here.source.source_id}
+
+
+async def test_a_tenant_whose_ledger_is_damaged_holds_no_other_up(
+    here: Here, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Runs of all tenants waited for good where a page of one's ledger was damaged, and Redis had forgotten them."""
+    other = here.registry.create_tenant("aardvark").uid
+    here.ledgers.of(other).add_source(DAILY)
+    here.ledgers.close()
+    path = DataDirectory(tmp_path / "data").tenant(other).sync
+    for position in range(4096 + 2048, path.stat().st_size, 4096):
+        flip_byte(path, position)
+    with pytest.raises(DataFault):
+        here.ledgers.of(other).sources()
+    run = here.ledger.add_run(Run("", here.source.source_id, "shoes"))
+    for _ in range(2):
+        await here.keeper._compare()
+    assert (await here.board.due_times()).keys() == {f"{here.uid}/{here.source.source_id}"}
+    taken = await here.board.take("worker")
+    assert taken is not None
+    assert taken[0].run_id == run.run_id
+    assert caplog.text.count("the sync.db of a tenant is unusable") == 1

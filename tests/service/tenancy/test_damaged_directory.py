@@ -200,7 +200,7 @@ def test_without_database_and_kept_snapshots_a_derived_snapshot_gives_the_record
                     assert r.vector is not None
                     assert np.allclose(r.vector, wanted / np.linalg.norm(wanted), atol=1e-3)
                 assert [p for p in collection.problems() if not p.startswith("damaged-")] == []
-                collection.upsert([record(int(FIRST[tenant]) + 70)])  # and it goes on
+                collection.upsert([record(int(FIRST[tenant]) + 60)])  # and it goes on
                 assert collection.count() == len(stored) + 1
 
 

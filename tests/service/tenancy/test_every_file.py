@@ -109,7 +109,7 @@ INSTEAD: dict[str, Callable[[Path], object]] = {
 def replaced(name: Path, kind: str) -> Damaging:
     def run(root: Path) -> None:
         _remove(root / name)
-        INSTEAD[kind](root / name)
+        INSTEAD.get(kind, Path.touch)(root / name)
 
     return Damaging(f"{name} is a {kind}", run)
 
@@ -145,6 +145,12 @@ def test_what_is_no_file_holds_nobody_up(whole: Path, tmp_path: Path, kind: str)
     assert check(whole, tmp_path, [replaced(name, kind) for name in chosen])[1] == []
 
 
+@pytest.mark.parametrize("kind", ["file", "pipe", "link to itself"])
+def test_what_is_no_folder_holds_nobody_up(whole: Path, tmp_path: Path, kind: str) -> None:
+    folders = random.Random(kind).sample(paths(whole, folders=True), 3)
+    assert check(whole, tmp_path, [replaced(name, kind) for name in folders])[1] == []
+
+
 @pytest.mark.long
 @pytest.mark.reliability
 @pytest.mark.timeout(3600)
@@ -153,6 +159,18 @@ def test_every_file_is_something_else(whole: Path, tmp_path: Path, report_faults
     found = check(whole, tmp_path, told(damagings, len(damagings), "no files"))
     outcome = "each response is right, or its error names the file; nothing is removed, and nothing waits"
     fault = "file that is a pipe, a device, a folder or a link: every one"
+    reported(report_faults, fault, outcome, found)
+
+
+@pytest.mark.long
+@pytest.mark.reliability
+@pytest.mark.timeout(3600)
+def test_every_folder_is_something_else(whole: Path, tmp_path: Path, report_faults: Report) -> None:
+    kinds = ["file", *(kind for kind in INSTEAD if kind != "folder")]
+    damagings = [replaced(name, kind) for kind in kinds for name in paths(whole, folders=True)]
+    found = check(whole, tmp_path, told(damagings, len(damagings), "no folders"))
+    outcome = "each response is right, or its error names the folder; nothing is removed, and nothing waits"
+    fault = "folder that is a file, a pipe, a device or a link: every one"
     reported(report_faults, fault, outcome, found)
 
 

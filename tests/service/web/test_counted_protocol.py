@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from types import SimpleNamespace
 from typing import Any
 
+from service.calls.limits.keyless import KeylessCalls
 from service.metrics import Metrics
 from service.web.connections import MOST_HEAD_BYTES, ConnectionLimits, Connections
 from service.web.counted_protocol import CountedProtocol
 from tests.service.web.test_connections import Transport
+from tests.support.manual_clock import ManualClock
 
 PIECE = bytes(MOST_HEAD_BYTES + 1)
 
@@ -39,12 +42,28 @@ class Handler(asyncio.Protocol):
         return self._messages.popleft()[1]
 
 
-def opened() -> tuple[CountedProtocol, Any, Transport]:
+def opened(limits: ConnectionLimits | None = None) -> tuple[CountedProtocol, Any, Transport]:
     handler, transport = Handler(), Transport("192.0.2.1")
     inner: Any = handler
-    protocol = CountedProtocol(Connections(ConnectionLimits(), Metrics()), inner)
+    protocol = CountedProtocol(Connections(limits or ConnectionLimits(), Metrics()), inner)
     protocol.connection_made(transport)
     return protocol, handler, transport
+
+
+async def answered(_: Any) -> Any:
+    """A response to a request whose body nobody has read."""
+
+
+async def refused(limits: ConnectionLimits) -> int:
+    """Sends a body of 8 MiB after the response to its request. Returns how much of it is read."""
+    protocol, handler, transport = opened(limits)
+    transport.close = lambda: None  # type: ignore[method-assign]
+    protocol.data_received(b"POST")
+    request: Any = SimpleNamespace(protocol=handler, raw_headers=(), content=handler.take())
+    await protocol._connections.middleware(request, answered)
+    for _ in range(128):
+        protocol.data_received(bytes(64 << 10))
+    return int(handler.received) - 4
 
 
 async def test_a_body_that_arrives_before_its_request_has_begun_is_no_head() -> None:
@@ -77,3 +96,16 @@ async def test_a_head_without_end_closes_the_connection() -> None:
     protocol.data_received(PIECE)
     assert answered[0].startswith(b"HTTP/1.1 431")
     assert handler.received == 2 * len(PIECE)
+
+
+async def test_bodies_of_refused_requests_are_read_while_their_address_does_not_send_them_all_the_time() -> None:
+    """Else whoever sends large bodies without a key takes the server's time."""
+    keyless, block = KeylessCalls(lambda peer: None, clock := ManualClock()), 256 << 10
+    limits = ConnectionLimits(knows=keyless.knows, drains=keyless.admit_block)
+    read = [await refused(limits) for _ in range(30)]
+    assert read[0] == read[10] == (4 << 20) + (64 << 10)
+    assert read[-1] == block
+    clock.now += 1.0
+    assert sum([await refused(limits) for _ in range(30)]) <= (8 + 30) * block
+    keyless.note_valid_key("ipv4:192.0.2.1:4711")
+    assert await refused(limits) == (4 << 20) + (64 << 10)

@@ -8,14 +8,26 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from index import AfterimageIndexError, DataFault, SnapshotDamaged, WrongKey
+from index import AfterimageIndexError, Collection, DataFault, ItemPush, SnapshotDamaged, WrongKey
+from service.errors import Reason, ServiceError
 from service.sync.source_model import SourceConfig
 from service.tenancy.apikeys import Scope
 from service.tenancy.masterkey import load_master_key
 from service.tenancy.registry import TenantRegistry
 from service.tenancy.stored_keys import NewKey
+from service.training.store import MODELS_HOME
 from tests.support.data.collections import record
-from tests.support.data.data_directory import COLLECTIONS, FIRST, Opened, key_file, make, opened, tree
+from tests.support.data.data_directory import (
+    COLLECTIONS,
+    FIRST,
+    Opened,
+    add_companions,
+    add_learnt,
+    key_file,
+    make,
+    opened,
+    tree,
+)
 
 
 def make_whole(folder: Path) -> Path:
@@ -30,10 +42,13 @@ def make_whole(folder: Path) -> Path:
                 collection = parts.directory(tenant).collection(name)
                 collection.upsert([record(FIRST[tenant] + 50)])
                 collection.delete([str(FIRST[tenant] + 1)])
+                collection.saved_searches.update("similar", b"more")
+                add_companions(parts, tenant, collection, 1)
                 collection.snapshot()
             parts.directory(tenant).change("hats", description="for heads")
             parts.ledgers.of(uid).add_source(SourceConfig("autumn", "hats", "https://shop.example/other"))
             parts.audit.add(uid, "operator", "collection.change", {"collection": "hats"})
+            add_learnt(parts, tenant, 1)
             parts.training.of(uid).create_set("brims", "")
     return folder
 
@@ -55,14 +70,53 @@ def told(parts: Opened, tenant: str) -> object:
         kept = [
             (s.snapshot_id, s.records, collection.kept.checked(s.snapshot_id)[0] == s) for s in collection.kept.list()
         ]
-        collections[name] = (collection.spec.description, found, collection.count(), kept)
+        collections[name] = (collection.spec.description, found, collection.count(), kept, _companions(collection))
         assert not collection.kept.missing(), f"kept snapshots are missing: {collection.kept.missing()}"
         problems = [p for p in collection.problems() if not p.startswith("damaged-")]
         if problems:
             raise SnapshotDamaged("; ".join(problems))
     sources = [s.config.name for s in parts.ledgers.of(uid).sources()]
     entries = [(e.number, e.action) for e, _ in parts.audit.of(uid).entries()]
-    return collections, sources, entries, [s.name for s in parts.training.of(uid).sets()]
+    return collections, sources, entries, _learnt(parts, uid), _pictures(parts, tenant)
+
+
+def _companions(collection: Collection) -> object:
+    """What a collection keeps beside its records."""
+    saved = [collection.saved_searches.versions(s.name) for s in collection.saved_searches.page("", 100)]
+    pairs = [(p.record_id, p.other_record_id, p.verdict) for p in collection.judged_pairs.every()]
+    sums = collection.feedback.sums()
+    pushed = [collection.sourced.standing(ItemPush("spring", f"item-{n}", 0)) for n in range(3)]
+    felt = None if sums is None else [(m.count, m.totals.tolist()) for m in (sums.liked, sums.disliked, sums.contrast)]
+    return saved, pairs, felt, pushed
+
+
+def _learnt(parts: Opened, uid: str) -> object:
+    """The training sets and models of a tenant, with their objects."""
+    store = parts.training.of(uid)
+    sets = [(s.name, [(e.example_id, _object(parts, uid, s.uid, e.object_id)) for e in store.examples(s.uid)])
+            for s in store.sets()]  # fmt: skip
+    return sets, [(m.encoder_id, _object(parts, uid, MODELS_HOME, m.object_id)) for m in store.models()]
+
+
+def _pictures(parts: Opened, tenant: str) -> object:
+    """The copies of pictures of a tenant, by collection and record."""
+    directory, uid = parts.directory(tenant), parts.uid(tenant)
+    books = {name: directory.collection(name).pictures for name in directory.names()}
+    kept = {name: book.of([str(FIRST[tenant] + n) for n in range(100)]) for name, book in books.items()}
+    return {
+        (name, record_id): _object(parts, uid, books[name].home, picture.object_id)
+        for name, pictures in kept.items() for record_id, picture in pictures.items()
+    }  # fmt: skip
+
+
+def _object(parts: Opened, uid: str, home: str, object_id: str) -> bytes:
+    """An object. Raises SnapshotDamaged with its name, since the error names its record, which the caller knows."""
+    try:
+        return parts.objects.get(uid, home, object_id)
+    except ServiceError as error:
+        if error.reason not in (Reason.PICTURE_NOT_FOUND, Reason.PICTURE_DAMAGED):
+            raise
+        raise SnapshotDamaged(f"{uid}/{home}/{object_id}: {error}") from error
 
 
 def asked(root: Path, tenants: Sequence[str] = tuple(FIRST)) -> dict[str, object]:
@@ -100,7 +154,7 @@ def wrongs(whole: Path, root: Path, unharmed: dict[str, str]) -> list[str]:
     """Checks a damaged directory. Returns a line for each fault. `unharmed`: `tree` before the damage."""
     before = tree(root)
     touched = {name for name in before.keys() | unharmed.keys() if before.get(name) != unharmed.get(name)}
-    harmed = {Path(name).parts[1] for name in touched if name.startswith("tenants/")}
+    harmed = {Path(name).parts[1] for name in touched if name.startswith(("tenants/", "objects/"))}
     asking = [t for t, uid in uids(whole).items() if not harmed or uid in harmed]
     try:
         answers = asked(root, asking)
