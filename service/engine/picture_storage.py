@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from index import AfterimageIndexError, Collection, KeptPicture, TenantDirectory
 from service.engine.faults import translated_errors
@@ -13,6 +14,7 @@ from service.objects.sealed import SealedObjects, new_object_id
 from service.tenancy.database import TenancyError
 
 _LOG = logging.getLogger(__name__)
+T = TypeVar("T")
 _AT_ONCE = 1000
 _READ_BLOCK = 100
 
@@ -77,13 +79,26 @@ class PictureStorage:
         """Both, for all tenants whose directories are open. `cold_too`: collections that are not in memory as well.
         Failures are logged, and what failed is tried again the next time."""
         for tenant_uid, directory in opened:
-            try:
-                self.sweep_deserted(tenant_uid, directory)
-                for collection in directory.every() if cold_too else directory.in_memory():
-                    if collection.spec.may_have_copies:
-                        self.sweep(tenant_uid, collection)
-            except (OSError, AfterimageIndexError, TenancyError) as error:
-                _LOG.warning("could not delete orphaned pictures; retrying: %s", error)
+            self._tried(self.sweep_deserted, tenant_uid, directory)
+            self._tried(self._sweep_warm_and_cold if cold_too else self._sweep_warm, tenant_uid, directory)
+
+    def _sweep_warm_and_cold(self, tenant_uid: str, directory: TenantDirectory) -> None:
+        self._sweep_each(tenant_uid, directory.every())
+
+    def _sweep_warm(self, tenant_uid: str, directory: TenantDirectory) -> None:
+        self._sweep_each(tenant_uid, directory.in_memory())
+
+    def _sweep_each(self, tenant_uid: str, collections: Iterable[Collection]) -> None:
+        for collection in collections:
+            if collection.spec.may_have_copies:
+                self._tried(self.sweep, tenant_uid, collection)
+
+    def _tried(self, sweep: Callable[[str, T], object], tenant_uid: str, swept: T) -> None:
+        """Sweeps one thing. What is wrong with one collection must not keep what others have deleted."""
+        try:
+            sweep(tenant_uid, swept)
+        except (OSError, AfterimageIndexError, TenancyError) as error:
+            _LOG.warning("could not delete orphaned pictures; retrying: %s", error)
 
     def sweep_deleted(self, deleted_uids: Iterable[str]) -> None:
         """Deletes all objects of tenants that are gone, once in the life of a process. Their key is gone already."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from index import (
     AfterimageIndexError,
@@ -115,15 +115,21 @@ class TenantSpaces:
         Call it once after a start.
         """
         found = 0
-        for tenant in self._registry.tenants():
+        for collection in self._unsettled():
             try:
-                for collection in self.directory(tenant.uid).unsettled():
-                    collection.count()
-                    found += 1
-            except (OSError, AfterimageIndexError) as error:
+                collection.count()
+                found += 1
+            except (OSError, AfterimageIndexError) as error:  # the others must be settled
                 _LOG.warning("cannot open a collection after a crash: %s", error)
         self._look_deeply()
         return found
+
+    def _unsettled(self) -> Iterator[Collection]:
+        for tenant in self._registry.tenants():
+            try:
+                yield from self.directory(tenant.uid).unsettled()
+            except (OSError, AfterimageIndexError) as error:
+                _LOG.warning("cannot open the collections of a tenant after a crash: %s", error)
 
     def _look_deeply(self) -> None:
         for tenant in self._registry.tenants():

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from index import Collection, KeptPicture, PicturePolicy, RecordWrite, TenantDirectory
+from index import AfterimageIndexError, Collection, KeptPicture, PicturePolicy, RecordWrite, TenantDirectory
 from service.engine.picture_storage import PictureStorage
 from service.engine.workers import Workers
 from service.objects.sealed import SealedObjects, new_object_id
 from service.objects.store import ObjectStore
 from tests.support.data.collections import KEY, SPEC, directory, vector
 from tests.support.data.cuts import copy_of, cut
+from tests.support.data.files import flip_byte
 
 TENANT = "a" * 32
 
@@ -119,3 +120,21 @@ def test_a_change_of_copies_that_is_cut_off_is_as_before_or_after(whole: Path, t
     which = [one == after for one in found]
     assert which == sorted(which), "what was done is undone"
     assert len(cuts) >= 1
+
+
+def test_what_others_deleted_goes_while_a_collection_is_damaged(whole: Path, tmp_path: Path) -> None:
+    root = copy_of(whole, tmp_path / "data")
+    with closing(Workers(1)) as workers:
+        place = opened(root, workers)
+        hats = place.directory.collection("hats").handle.place.layout.records
+        place.directory.collection("shoes").delete(["1"])
+        place.directory.close()
+        for position in range(6144, hats.stat().st_size, 4096):
+            flip_byte(hats, position)
+        place = opened(root, workers)
+        with pytest.raises(AfterimageIndexError):
+            place.directory.collection("hats").pictures.loose()
+        before = len(place.storage.names(TENANT))
+        place.sweep()
+        assert len(place.storage.names(TENANT)) == before - 1
+        place.directory.close()
