@@ -110,11 +110,11 @@ def _pictures(parts: Opened, tenant: str) -> object:
 
 
 def _object(parts: Opened, uid: str, home: str, object_id: str) -> bytes:
-    """An object. Raises SnapshotDamaged with its name, since the error names its record, which the caller knows."""
+    """An object. Raises SnapshotDamaged with its name, which an answer leaves out: it was asked for its record."""
     try:
         return parts.objects.get(uid, home, object_id)
-    except ServiceError as error:
-        if error.reason not in (Reason.PICTURE_NOT_FOUND, Reason.PICTURE_DAMAGED):
+    except (ServiceError, OSError) as error:
+        if isinstance(error, ServiceError) and error.reason not in (Reason.PICTURE_NOT_FOUND, Reason.PICTURE_DAMAGED):
             raise
         raise SnapshotDamaged(f"{uid}/{home}/{object_id}: {error}") from error
 
