@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -174,16 +175,28 @@ async def test_the_age_of_each_scheduled_source_is_shown_by_its_id_until_it_is_g
     assert shown().keys() == {here.source.source_id}
 
 
+def damage_sources(here: Here, uid: str, path: Path) -> None:
+    """Damages a page of a ledger, so that it can be opened and its sources cannot be read."""
+    whole = path.read_bytes()
+    for position in range(4096 + 2048, len(whole), 4096):
+        flip_byte(path, position)
+        with contextlib.suppress(DataFault):
+            ledger = here.ledgers.of(uid)
+            try:
+                ledger.sources()
+            except DataFault:
+                return
+        here.ledgers.close()
+        path.write_bytes(whole)
+    raise AssertionError("no page has the sources")
+
+
 async def test_a_tenant_whose_ledger_is_damaged_holds_no_other_up(here: Here, tmp_path: Path) -> None:
     """Runs of all tenants waited for good where a page of one's ledger was damaged, and Redis had forgotten them."""
     other = here.registry.create_tenant("aardvark").uid
     here.ledgers.of(other).add_source(DAILY)
     here.ledgers.close()
-    path = DataDirectory(tmp_path / "data").tenant(other).sync
-    for position in range(4096 + 2048, path.stat().st_size, 4096):
-        flip_byte(path, position)
-    with pytest.raises(DataFault):
-        here.ledgers.of(other).sources()
+    damage_sources(here, other, DataDirectory(tmp_path / "data").tenant(other).sync)
     run = here.ledger.add_run(Run("", here.source.source_id, "shoes"))
     with capture_logs() as log:
         for _ in range(2):

@@ -32,19 +32,20 @@ def test_whatever_page_of_one_is_damaged_the_others_are_reached(tmp_path: Path) 
             for uid in uids:
                 publish(stores.of(uid))
         path = data.tenant(uids[0]).training
-        whole, reached_all = path.read_bytes(), 0
+        whole, opened, read = path.read_bytes(), 0, 0
         for page in range(len(whole) // PAGE_BYTES):
             flip_byte(path, page * PAGE_BYTES + PAGE_BYTES // 2)
-            reached: dict[str, list[str]] = {}
+            reached: dict[str, list[str] | None] = {}
 
-            def look(uid: str, store: TrainingStore, reached: dict[str, list[str]] = reached) -> None:
+            def look(uid: str, store: TrainingStore, reached: dict[str, list[str] | None] = reached) -> None:
+                reached[uid] = None
                 reached[uid] = [m.encoder_id for m in store.models()]
 
             with closing(TrainingStores(data, registry)) as stores:
                 stores.each(look)
             assert reached.pop(uids[1]) == ["own-1"]
-            reached_all += bool(reached)
+            opened, read = opened + len(reached), read + (reached.get(uids[0]) is not None)
             path.write_bytes(whole)
             for beside in (path.with_name("training.db-wal"), path.with_name("training.db-shm")):
                 beside.unlink(missing_ok=True)
-        assert 0 < reached_all < len(whole) // PAGE_BYTES
+        assert 0 < read < opened < len(whole) // PAGE_BYTES

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from index import AfterimageIndexError, Collection, DataFault, ItemPush, SnapshotDamaged, WrongKey
-from service.errors import Reason, ServiceError
+from service.errors import Reason, ServiceError, SettingError
 from service.sync.source_model import SourceConfig
 from service.tenancy.apikeys import Scope
 from service.tenancy.masterkey import load_master_key
@@ -130,7 +130,7 @@ def asked(root: Path, tenants: Sequence[str] = tuple(FIRST)) -> dict[str, object
                 except (AfterimageIndexError, AssertionError) as error:
                     answers[tenant] = error
             return answers
-    except (DataFault, WrongKey) as error:
+    except (DataFault, SettingError, WrongKey) as error:
         return dict.fromkeys(tenants, error)
 
 
