@@ -9,7 +9,7 @@ from service.errors import Reason, ServiceError
 from service.sync.access import SyncAccess
 from service.sync.feed_input.feed_files import PREFIX
 from service.sync.feed_input.spooling import closing_spool
-from service.sync.feeds.model import FeedError, FeedFormat, FeedOptions
+from service.sync.feeds.model import FeedError, FeedFormat, FeedOptions, Item, Problem
 from service.sync.feeds.preview import Preview
 from service.sync.model import ENDED, Run, RunState
 from service.sync.runs.lease import SyncParts
@@ -99,8 +99,9 @@ class SourceCalls(SyncAccess):
         read = self._workers.read  # not `_read`, which would make a FeedError INTERNAL
         try:
             if url.startswith(PREFIX) and (await read(place.files.path, url)).is_dir():
-                items = await read(lambda: tuple(place.files.items(url))[:20])
-                return Preview(FeedFormat.FOLDER, items, ())
+                found = await read(lambda: tuple(place.files.items(url))[:20])
+                problems = tuple(p for p in found if isinstance(p, Problem))
+                return Preview(FeedFormat.FOLDER, tuple(i for i in found if isinstance(i, Item)), problems)
             async with self._previews:
                 fetched = await self._parts.fetcher.beginning(config, place)
             assert fetched.spool is not None

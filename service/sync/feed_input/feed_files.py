@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from service.errors import Reason, ServiceError
-from service.sync.feeds.model import Item
+from service.sync.feeds.model import Item, Problem
 
 PREFIX = "file:"
 _PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
@@ -89,8 +89,8 @@ class FeedFiles:
             return ""
         return f"{found.st_mtime_ns}-{found.st_size}"
 
-    def items(self, url: str) -> Iterator[Item]:
-        """Yields the pictures below a folder.
+    def items(self, url: str) -> Iterator[Item | Problem]:
+        """Yields the pictures below a folder; a problem for each whose name is not UTF-8.
 
         The id is the relative name without suffix, the folder's name is an attribute.
         """
@@ -98,6 +98,9 @@ class FeedFiles:
         assert self._root is not None
         for number, path in enumerate(_pictures_below(root), 1):
             name = path.relative_to(root)
+            if not _is_text(str(name)):
+                yield Problem(number, f"the name {ascii(str(name))[:200]} is not UTF-8; rename the file or its folder")
+                continue
             attributes = {"folder": str(name.parent)} if len(name.parts) > 1 else {}
             record_id = str(name.with_suffix(""))
             yield Item(number, record_id, record_id, (f"{PREFIX}{path.relative_to(self._root)}",), attributes)
@@ -107,6 +110,11 @@ def _pictures_below(root: Path) -> list[Path]:
     """Sorted paths. Links to folders are not followed, so that nothing is listed twice."""
     named = [Path(folder, name) for folder, _, names in os.walk(root) for name in names]
     return sorted(path for path in named if path.suffix.lower() in _PICTURES)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name on the disk is UTF-8: Python stands in for other bytes with what nothing can store or send."""
+    return name.isascii() or not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _irregular() -> ServiceError:

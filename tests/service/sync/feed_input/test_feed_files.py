@@ -11,6 +11,7 @@ import pytest
 
 from service.errors import Reason, ServiceError
 from service.sync.feed_input.feed_files import FeedFiles
+from service.sync.feeds.model import Item, Problem
 
 
 @pytest.fixture
@@ -78,3 +79,16 @@ def test_a_folder_in_a_circle_of_links_is_listed_once(folder: Path) -> None:
     (folder / "deep" / "a.jpg").write_bytes(b"x")
     (folder / "deep" / "dir.jpg").mkdir()
     assert [i.item_id for i in FeedFiles(folder, 1).items("file:")] == ["deep/a"]
+
+
+def test_a_picture_whose_name_is_no_text_is_a_problem_and_the_others_are_read(folder: Path) -> None:
+    """Such a name can be neither stored nor sent: the run of the whole folder failed with an internal error."""
+    for name in (b"a.jpg", b"\xff\xfe.jpg", "ä\n.jpg".encode(), b"in\xff/b.jpg"):
+        path = os.fsencode(folder) + b"/pictures/" + name
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        Path(os.fsdecode(path)).write_bytes(b"x")
+    found = list(FeedFiles(folder, 1).items("file:pictures"))
+    assert [i.item_id for i in found if isinstance(i, Item)] == ["a", "ä\n"]
+    problems = [p.message for p in found if isinstance(p, Problem)]
+    assert len(problems) == 2
+    assert all("is not UTF-8" in message and message.isascii() for message in problems)
