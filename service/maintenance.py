@@ -146,7 +146,10 @@ class Maintenance:
         newest_ms = parts.audit.newest_ms()
         self._metrics.audit_head_age_s.set(max(0.0, (now_ms() - newest_ms) / 1000) if newest_ms else 0.0)
         who = "1 tenant is" if len(stopped) == 1 else f"{len(stopped)} tenants are"
-        remarks = (f"{who} not served: see `afterimage doctor`",) if stopped else ()
+        remarks: tuple[str, ...] = (f"{who} not served: see `afterimage doctor`",) if stopped else ()
+        damaged = await asyncio.to_thread(self._spaces.damaged)
+        which = "1 collection is" if damaged == 1 else f"{damaged} collections are"
+        remarks += (f"{which} damaged: see `afterimage index verify`",) if damaged else ()
         free = (await asyncio.to_thread(shutil.disk_usage, parts.data_dir)).free
         parts.health.found(free >= parts.min_free_disk_bytes, remarks)
         if parts.redis is not None and await parts.redis.ensure_running():
@@ -176,7 +179,7 @@ def refresh_gauges(engine: Engine, metrics: Metrics) -> None:
     stats = [c.stats() for c in spaces.loaded()]
     metrics.encode_queue.set(engine.pictures.waiting())
     metrics.collections_open.set(len(stats))
-    metrics.collections_damaged.set(sum(c.damaged for c in spaces.loaded()))
+    metrics.collections_damaged.set(spaces.damaged())
     metrics.rows.labels("live").set(sum(s.records for s in stats))
     metrics.rows.labels("tombstone").set(sum(s.tombstones for s in stats))
     metrics.index_bytes.set(cache.bytes())

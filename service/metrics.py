@@ -98,7 +98,9 @@ class Metrics(_Registry):
     rows = _Metric(Gauge, "afterimage_rows", "Rows in memory, by state.", "state")
     index_bytes = _Metric(Gauge, "afterimage_index_bytes", "Approximate memory of the loaded collections.")
     collections_damaged = _Metric(
-        Gauge, "afterimage_collections_damaged", "Loaded collections whose database has damaged pages."
+        Gauge,
+        "afterimage_collections_damaged",
+        "Collections in whose database a call met damaged pages.",
     )
     tenants_stopped = _Metric(
         Gauge, "afterimage_tenants_stopped", "Tenants that are not served because of missing or damaged files."

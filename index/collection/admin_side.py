@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from index.collection.collection_handle import CollectionHandle
 from index.collection.tally import SearchTally
-from index.collection.verification import collection_problems
+from index.collection.verification import collection_problems, stored_problems
 from index.contract import BackupSet, ColdRecords
 from index.types.backup import Backup
 from index.types.collection import CollectionSpec, CollectionStats
+from index.types.errors import StoreDamaged
 from index.types.query import SearchNotes
 from index.types.quota import Usage
 
@@ -46,9 +48,9 @@ class AdminSide:
 
     @property
     def damaged(self) -> bool:
-        """Whether a read met a damaged page since the collection was brought into memory."""
+        """Whether a read met a damaged page since the collection was brought into memory, or when it should be."""
         loaded = self.handle.loaded
-        return loaded is not None and loaded.store.damage is not None
+        return (self.handle.damage if loaded is None else loaded.store.damage) is not None
 
     @property
     def damaged_snapshots(self) -> builtins.list[Path]:
@@ -122,8 +124,16 @@ class AdminSide:
             loaded.searches.enable(enabled)
 
     def problems(self) -> Iterator[str]:
-        """What is wrong with the store, the memory and the files, a line each; nothing where all is well."""
-        with self.handle as loaded:
+        """What is wrong with the store, the memory and the files, a line each; nothing where all is well.
+
+        Of a store that is too damaged to be loaded, what is wrong with its pages, and with kept snapshots. Raises
+        StoreDamaged where it cannot even be opened."""
+        with ExitStack() as held:
+            try:
+                loaded = held.enter_context(self.handle)
+            except StoreDamaged:
+                yield from stored_problems(self.handle.cold(lambda records: list(records.problems())), self.kept)
+                return
             yield from collection_problems(loaded)
 
     def close(self) -> None:

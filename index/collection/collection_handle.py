@@ -19,7 +19,7 @@ from index.contract import (
 )
 from index.manifest.location import Location
 from index.types.collection import CollectionSpec
-from index.types.errors import AfterimageIndexError, StoreUnavailable
+from index.types.errors import AfterimageIndexError, StoreDamaged, StoreUnavailable
 
 if TYPE_CHECKING:
     from index.collection.collection_cache import CollectionCache
@@ -47,6 +47,7 @@ class CollectionHandle:
         self._maintained = threading.Condition(self.lock)
         self._maintainers = 0
         self.loaded: LoadedCollection | None = None
+        self.damage: StoreDamaged | None = None  # why it could not be loaded
         self.users = 0
         self.used_at = 0.0
         self._closed = False
@@ -57,7 +58,7 @@ class CollectionHandle:
             if self._closed:
                 raise StoreUnavailable("the collection is closed")
             if self.loaded is None:
-                self.loaded, fresh = self._cache.load(self.place), True
+                self.loaded, fresh = self._load(), True
             self.users += 1
             self.used_at = time.monotonic()
             loaded = self.loaded
@@ -76,6 +77,15 @@ class CollectionHandle:
     ) -> None:
         with self.lock:
             self.users -= 1
+
+    def _load(self) -> LoadedCollection:
+        try:
+            loaded = self._cache.load(self.place)
+        except StoreDamaged as error:
+            self.damage = error
+            raise
+        self.damage = None
+        return loaded
 
     @contextmanager
     def maintaining(self) -> Iterator[LoadedCollection]:

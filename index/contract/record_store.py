@@ -197,6 +197,9 @@ class ColdRecords(Protocol):
     def companion(self, companion: Companion[R, W]) -> R:
         """As `RecordStore.companion`."""
 
+    def problems(self) -> Iterator[str]:
+        """As `RecordStore.problems`."""
+
 
 class RecordStoreFactory(Protocol[Site]):
     """Opens record stores; one for a process, shared by its collections. Site: the type of what says where a collection

@@ -17,7 +17,7 @@ from index.records.schema import migrations
 from index.records.sharing import check_unshared
 from index.records.sqlite_store import SqliteRecordStore
 from index.storage.open_files import FreeFiles, none_freed
-from index.storage.sqlite import Connection, connect, migrate
+from index.storage.sqlite import Connection, connect, integrity_problems, migrate
 from index.types.changes import SequenceRange
 from index.types.quota import Usage
 
@@ -86,6 +86,9 @@ class SqliteColdRecords:
 
     def usage(self) -> Usage:
         return queries.read_usage(self._connection)
+
+    def problems(self) -> Iterator[str]:
+        return integrity_problems(self._connection)
 
     def companion(self, companion: Companion[R, Any]) -> R:
         reads: R = self._extensions.named(companion).reads(self)  # type: ignore[assignment]

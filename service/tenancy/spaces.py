@@ -149,6 +149,10 @@ class TenantSpaces:
                 _LOG.warning("maintenance of a collection failed: %s", error)
         self.cache.make_room()
 
+    def damaged(self) -> int:
+        """How many collections of open directories have a database with damaged pages, as far as a call met them."""
+        return sum(c.damaged for _, directory in self._open.items() for c in directory.every())
+
     def loaded(self) -> list[Collection]:
         """All collections in memory."""
         return [c for _, d in self._open.items() for c in d.in_memory()]

@@ -1,6 +1,7 @@
 """Databases with damaged pages: affected reads fail with an error, writes are refused, and the damage does not
 spread."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,20 @@ def test_once_a_read_met_damage_writes_are_refused_and_whole_pages_are_read(tmp_
 def test_verify_names_the_page(tmp_path: Path) -> None:
     problems = list(damaged(tmp_path, 60).problems())
     assert "records.db: HMAC verification failed for page 61" in problems
+
+
+def test_verify_names_the_page_also_where_the_collection_cannot_be_loaded(tmp_path: Path) -> None:
+    """It gave the error that says to use it."""
+    collection = damaged(tmp_path, 60)
+    for snapshot in tmp_path.rglob("snapshot-*"):
+        shutil.rmtree(snapshot)
+    assert not collection.damaged
+    with pytest.raises(StoreDamaged):
+        collection.count()
+    assert collection.damaged
+    assert "records.db: HMAC verification failed for page 61" in list(collection.problems())
+    flip_byte(next(tmp_path.rglob("records.db")), 60 * 8192 + 4000)
+    assert (collection.count(), collection.damaged, list(collection.problems())) == (2000, False, [])
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 5, 8, 13])
