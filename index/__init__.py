@@ -27,13 +27,20 @@ if typing.TYPE_CHECKING:
     from index.collection.collection_cache import CollectionCache
     from index.collection.followed import FollowedCache
     from index.collection.tally import TALLY_BINS, TALLY_DAYS, SearchDay, SearchTally
-    from index.contract import SharedRecordStores
+    from index.contract import (
+        DatabaseSharing,
+        DatabaseTransactions,
+        ErasingServers,
+        SharedDatabase,
+        SharedRecordStores,
+    )
     from index.manifest.change_number import number_of, raise_number
     from index.manifest.entries import read_entries
     from index.manifest.listed_database import open_listed
     from index.manifest.location import Location
     from index.manifest.manifest import Manifest, State, Thing
     from index.manifest.opening import open_manifest
+    from index.manifest.transactions import SharedElsewhere, database_id, read_note, transactions
     from index.records.backup_manifest import read_manifest
     from index.records.extensions.registered import (
         FeedbackBook,
@@ -41,6 +48,7 @@ if typing.TYPE_CHECKING:
         PictureDigests,
         SourceRecords,
         lost_by,
+        postgres_sharing,
         postgres_stores,
     )
     from index.records.queries import read_learnt
@@ -157,12 +165,15 @@ __all__ = [
     "CopiedCollection",
     "DataDirectory",
     "DataFault",
+    "DatabaseSharing",
+    "DatabaseTransactions",
     "Decay",
     "DigestMoved",
     "DirectoryLock",
     "DirectoryLocked",
     "Dropped",
     "DuplicateGroup",
+    "ErasingServers",
     "Facet",
     "Failure",
     "FeedbackBook",
@@ -220,6 +231,8 @@ __all__ = [
     "SearchNotes",
     "SearchQuery",
     "SearchTally",
+    "SharedDatabase",
+    "SharedElsewhere",
     "SharedRecordStores",
     "ShownHit",
     "Side",
@@ -253,6 +266,7 @@ __all__ = [
     "check_record",
     "check_region",
     "copy_collections",
+    "database_id",
     "deep_faults",
     "file_faults",
     "fill_filter",
@@ -265,13 +279,16 @@ __all__ = [
     "open_listed",
     "open_manifest",
     "parse_order",
+    "postgres_sharing",
     "postgres_stores",
     "purpose_of",
     "raise_number",
     "read_entries",
     "read_learnt",
     "read_manifest",
+    "read_note",
     "save_changed",
+    "transactions",
     "trim_heap",
 ]  # fmt: skip
 
@@ -282,16 +299,20 @@ _MODULES = {
     "collection.collection": ("Collection",),
     "collection.collection_cache": ("CollectionCache",),
     "collection.followed": ("FollowedCache",),
-    "contract": ("SharedRecordStores",),
+    "contract": (
+        "DatabaseSharing", "DatabaseTransactions", "ErasingServers", "SharedDatabase", "SharedRecordStores",
+    ),
     "manifest.change_number": ("number_of", "raise_number"),
     "manifest.entries": ("read_entries",),
     "manifest.listed_database": ("open_listed",),
     "manifest.location": ("Location",),
     "manifest.manifest": ("Manifest", "State", "Thing"),
     "manifest.opening": ("open_manifest",),
+    "manifest.transactions": ("SharedElsewhere", "database_id", "read_note", "transactions"),
     "records.backup_manifest": ("read_manifest",),
     "records.extensions.registered": (
-        "FeedbackBook", "JudgedPairs", "PictureDigests", "SourceRecords", "lost_by", "postgres_stores",
+        "FeedbackBook", "JudgedPairs", "PictureDigests", "SourceRecords", "lost_by", "postgres_sharing",
+        "postgres_stores",
     ),
     "records.queries": ("read_learnt",),
     "speed.malloc_trim": ("trim_heap",),

@@ -6,8 +6,16 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from index import DataDirectory, DirectoryLock, TenantDirectory, read_manifest
+from index import (
+    CollectionCache,
+    DataDirectory,
+    DirectoryLock,
+    LocalVectorIndexes,
+    TenantDirectory,
+    read_manifest,
+)
 from service.composition.data_directory import master_key_of, open_registry, region_of
+from service.composition.parts import record_stores_of
 from service.settings.model import Settings
 from service.tenancy.database import TenancyError
 from service.tenancy.masterkey import load_master_key, read_exported_key
@@ -44,7 +52,8 @@ def adopt_snapshot(settings: Settings, given: ForeignSnapshot, tenant_name: str,
             raise TenancyError("the tenant of the snapshot was deleted on this server; its snapshots cannot be adopted")
         source_key = (there or master_key_of(settings)).unwrap(wrapped, uid)
         check_region(read_manifest(given.folder, source_key)[0].region, region)
-        directory = TenantDirectory(data.tenant(tenant.uid), registry.data_key(tenant.uid), region=tenant.region)
+        cache = CollectionCache(LocalVectorIndexes(), stores=record_stores_of(settings))
+        directory = TenantDirectory(data.tenant(tenant.uid), registry.data_key(tenant.uid), cache, tenant.region)
         made = directory.adopt_snapshot(given.folder, source_key, target)
         records = made.stats().records
         directory.close()

@@ -21,6 +21,7 @@ from service.coordination.embedded import EmbeddedRedis
 from service.encoder.manifest import Manifest
 from service.engine.engine import Engine
 from service.erasure.finishing import Finishing
+from service.erasure.other_servers import OtherServers
 from service.health import Health
 from service.metrics import CollectionMetrics, Metrics
 from service.rpc.forwarding.followers import Followers
@@ -60,6 +61,7 @@ class MaintainedParts:
     sync: Sync
     training: OwnTraining
     followers: Followers
+    others: OtherServers | None = None
 
 
 class Maintenance:
@@ -73,15 +75,19 @@ class Maintenance:
         self._uses, self._progress = Interval(_NOTE_USES_EVERY_S), Interval(_NOTE_PROGRESS_EVERY_S)
         self._sweeps = Interval(_SWEEP_EVERY_S, at_once=True)
         self._task: asyncio.Task[None] | None = None
+        self._erasing: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Starts the periodic task."""
         self._task = asyncio.create_task(self._run(), name="maintenance")
+        if self._parts.others is not None:
+            self._erasing = asyncio.create_task(self._parts.others.settle_for_ever(), name="erasing with other servers")
 
     async def stop(self) -> None:
         """Stops the periodic task."""
-        if self._task is not None:
-            await end_task(self._task)
+        for task in (self._task, self._erasing):
+            if task is not None:
+                await end_task(task)
 
     async def _run(self) -> None:
         await asyncio.to_thread(self._spaces.settle)

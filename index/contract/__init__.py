@@ -38,6 +38,13 @@ from index.contract.record_store import (
     RecordWriter,
     SharedRecordStores,
 )
+from index.contract.sharing import (
+    DatabaseSharing,
+    DatabaseTransactions,
+    ErasingServers,
+    ServerStanding,
+    SharedDatabase,
+)
 from index.contract.vector_index import (
     Capabilities,
     IndexSite,
@@ -59,6 +66,9 @@ __all__ = [
     "ChangeSink",
     "ColdRecords",
     "Companion",
+    "DatabaseSharing",
+    "DatabaseTransactions",
+    "ErasingServers",
     "FeedbackReads",
     "FeedbackWrites",
     "FollowedStore",
@@ -77,6 +87,8 @@ __all__ = [
     "SavedSearchReads",
     "SavedSearchWrites",
     "Selection",
+    "ServerStanding",
+    "SharedDatabase",
     "SharedRecordStores",
     "SourceReads",
     "SourceWrites",

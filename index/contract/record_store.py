@@ -23,6 +23,7 @@ from typing import Protocol, TypeVar
 from index.contract.backups import BackupSet
 from index.contract.changes import ChangeSink
 from index.contract.companions import Companion
+from index.contract.sharing import DatabaseSharing
 from index.types.backup import Backup
 from index.types.changes import Normalised, RowChange, SequenceRange
 from index.types.errors import StoreDamaged, StoreUnavailable
@@ -137,6 +138,9 @@ class RecordStore(Protocol):
     def scan(self) -> AbstractContextManager[Iterator[StoredRecord]]:
         """All records with vectors, in order of row id, as they are at the beginning of the block."""
 
+    def follow(self) -> None:
+        """Has this store, and the vector index, see what other servers have committed. Raises StoreUnavailable."""
+
     def tombstones(self) -> list[int]:
         """Row ids of remembered deletions, those of records that could come back, or did, left out."""
 
@@ -205,6 +209,10 @@ class RecordStoreFactory(Protocol[Site]):
     """Opens record stores; one for a process, shared by its collections. Site: the type of what says where a collection
     lies and what opens it; for this library `index.manifest.location.Location`."""
 
+    @property
+    def sharing(self) -> DatabaseSharing | None:
+        """Shares other databases of a server where the records are shared; None: nothing is."""
+
     def create(self, site: Site) -> None:
         """Makes the empty store of a new collection. Raises OSError."""
 
@@ -215,6 +223,13 @@ class RecordStoreFactory(Protocol[Site]):
     def discard(self, site: Site) -> None:
         """Deletes what the store of a collection keeps elsewhere than in its directory, for good. The collection is
         then only closed and removed. Raises StoreUnavailable: nothing was deleted."""
+
+    def behind(self, site: Site) -> bool:
+        """Whether a collection that is not in memory lacks what other servers have committed. Raises as `open` does."""
+
+    def has_dead(self, site: Site) -> bool:
+        """Whether the files of a collection that is not in memory may have what a server has deleted. Raises as `open`
+        does."""
 
     def cold(self, site: Site) -> AbstractContextManager[ColdRecords]:
         """A look at a collection that is not in memory. Raises as `open` does."""

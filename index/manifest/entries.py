@@ -43,6 +43,9 @@ MIGRATIONS = (
     """
     ALTER TABLE collections ADD COLUMN tuning TEXT NOT NULL DEFAULT ''
     """,
+    """
+    CREATE TABLE gone (uid TEXT PRIMARY KEY, with_kept INTEGER NOT NULL) WITHOUT ROWID
+    """,
 )
 
 

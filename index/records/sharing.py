@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import Any, NamedTuple
 
 from index.manifest.location import Location
+from index.manifest.transactions import SharedElsewhere
 from index.records.queries import note_meta
 from index.storage.crypto import derive_key, keyed_digest
-from index.storage.sqlite import Connection
-from index.types.errors import StoreUnavailable
+from index.storage.sqlite import Connection, connect
 
 NAME = "shared"  # in `meta`
 _ID_BYTES = 16
 
 
 class Position(NamedTuple):
-    """Up to which commit a copy has followed; version 0: it is no copy, or must be renewed."""
+    """Up to which commit a copy has followed; version 0: it is no copy, or, where it has a stamp, it has nothing yet
+    that could be entered in PostgreSQL."""
 
     version: int
     stamp: str
@@ -48,8 +50,15 @@ def forget_position(connection: Connection) -> None:
     connection.execute("DELETE FROM meta WHERE name = ?", (NAME,))
 
 
-class SharedElsewhere(StoreUnavailable):
-    """The truth of the collection is in PostgreSQL."""
+EXPECTED = Position(0, "expected")
+
+
+def expect_records(place: Location) -> None:
+    """Notes in an empty database that another server has made the collection."""
+    with closing(connect(place.layout.records, place.store_key, create=False)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        note_position(connection, shared_id(place), EXPECTED)
+        connection.execute("COMMIT")
 
 
 def _read(connection: Connection) -> dict[str, Any]:
@@ -60,7 +69,7 @@ def _read(connection: Connection) -> dict[str, Any]:
 def check_unshared(connection: Connection, place: Location) -> None:
     """Raises SharedElsewhere where the database is a copy: what is written to it alone would be lost."""
     noted = _read(connection)  # of thousands of collections that are opened, few have a note
-    if noted and read_position(connection, shared_id(place)).version:
+    if noted and any(read_position(connection, shared_id(place))):
         raise SharedElsewhere(
             "the records of this collection are in PostgreSQL: set store_url, or run"
             " `afterimage store copy --to directory`"

@@ -156,6 +156,9 @@ class SqliteRecordStore:
             queries.read_sequence(connection)  # from here on the connection sees this state
             yield _scanned(connection)
 
+    def follow(self) -> None:
+        """Nothing: no other server has this store."""
+
     def tombstones(self) -> list[int]:
         with self._writing() as connection:
             return queries.read_tombstones(connection, queries.read_sequence(connection), self._extensions.spared)

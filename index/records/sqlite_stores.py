@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from index.contract import Companion
+from index.contract import Companion, DatabaseSharing
 from index.manifest.location import Location
 from index.records import queries
 from index.records.backup_copies import copy_database, number_rows_after
@@ -28,6 +28,8 @@ T = TypeVar("T")
 class SqliteRecordStores:
     """Stateless. Any number of threads may call any method at once."""
 
+    sharing: DatabaseSharing | None = None
+
     def __init__(self, extensions: Extensions) -> None:
         """extensions: what is kept beside the records. They must be the same at each start."""
         self._extensions = extensions
@@ -47,6 +49,13 @@ class SqliteRecordStores:
 
     def discard(self, site: Location) -> None:
         """Nothing: all is in the directory."""
+
+    def behind(self, site: Location) -> bool:
+        return False
+
+    def has_dead(self, site: Location) -> bool:
+        with site.opened() as connection:
+            return connection.execute("SELECT 1 FROM tombstones LIMIT 1").fetchone() is not None
 
     @contextmanager
     def cold(self, site: Location) -> Iterator[SqliteColdRecords]:

@@ -29,6 +29,8 @@ from index.tenant.inspection import file_faults, remarks
 from index.tenant.members import Members
 from index.tenant.named_backups import NamedBackups, erased_from
 from index.tenant.placing import Placing
+from index.tenant.shared_directory import SharedDirectory
+from index.tenant.shared_list import SharedList
 from index.tenant.specs import check_description, check_spec
 from index.types.collection import CollectionSpec
 from index.types.errors import CollectionExists, CollectionNotFound, DataFault, InvalidInput
@@ -40,7 +42,7 @@ T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 
 
-class TenantDirectory(TenantCompanions[Collection]):
+class TenantDirectory(SharedDirectory, TenantCompanions[Collection]):
     """The collections of one tenant. Any number of threads may call any method at once. Holds no file open itself."""
 
     def __init__(
@@ -57,7 +59,7 @@ class TenantDirectory(TenantCompanions[Collection]):
         )
         self.allowance = self._members.allowance
         self._snapshots = NamedBackups(self._members)
-        self._catalog = Catalog(layout.collections, key, self._manifest)
+        self._catalog = Catalog(layout.collections, key, self._manifest, self._members.stores.sharing)
         self._placing = Placing(self._members, self._catalog)
         entries = self._catalog.entries()
         things = Settling(layout, self._manifest, entries).run()
@@ -67,6 +69,7 @@ class TenantDirectory(TenantCompanions[Collection]):
         self.remarks = tuple(remarks(layout, key, things, {e.home: e.uid for e in entries}))
         for remark in self.remarks:
             _LOG.warning("%s", remark)
+        self._join(SharedList(layout, self._manifest, self._members, self._catalog, self._placing))
 
     @property
     def fault(self) -> DataFault | None:
@@ -76,7 +79,7 @@ class TenantDirectory(TenantCompanions[Collection]):
     def create(self, spec: CollectionSpec) -> Collection:
         """Makes a collection. Raises InvalidInput, CollectionExists or QuotaExceeded."""
         check_spec(spec)
-        with self._lock:
+        with self._changing():
             self._members.check_sound()
             if spec.name in self._members.collections:
                 raise CollectionExists(f"collection {spec.name!r} exists")
@@ -88,7 +91,7 @@ class TenantDirectory(TenantCompanions[Collection]):
     def collection(self, name: str) -> Collection:
         """A collection. Raises CollectionNotFound, or DataFault where something is wrong with the tenant's files."""
         self._members.check_sound()
-        found = self._members.collections.get(name)
+        found = self._found(name)
         if found is None:
             raise CollectionNotFound(f"no collection {name!r}")
         return found
@@ -105,12 +108,10 @@ class TenantDirectory(TenantCompanions[Collection]):
     def amend(self, name: str, spec: Callable[[CollectionSpec], CollectionSpec], then: Callable[[Collection], T]) -> T:
         """Changes what a collection is, does what follows from it, and notes then that both are done. Raises
         CollectionNotFound."""
-        with self._lock:
+        with self._changing():
             collection = self.collection(name)
-            changed = spec(collection.spec)
-            if changed != collection.spec:
-                self._catalog.change(changed)
-                collection.take_over(changed)
+            if spec(collection.spec) != collection.spec:
+                collection.take_over(self._catalog.change(self._members.uids[name], spec))
             done = then(collection)
             self._members.note_details(name)
             return done
@@ -131,10 +132,9 @@ class TenantDirectory(TenantCompanions[Collection]):
         kept, and its tuning. Raises InvalidInput or CollectionNotFound."""
         if description is not None:
             check_description(description)
-        with self._lock:
-            collection = self.collection(name)
-            before = collection.spec
-            spec = replace(
+
+        def changed(before: CollectionSpec) -> CollectionSpec:
+            return replace(
                 before,
                 description=before.description if description is None else description,
                 learning=before.learning if learning is None else learning,
@@ -142,25 +142,25 @@ class TenantDirectory(TenantCompanions[Collection]):
                 feedback=before.feedback if feedback is None else feedback,
                 tuning=before.tuning if tuning is None else tuning,
             )
-            self._change(collection, spec)
-            return collection
 
-    def _change(self, collection: Collection, spec: CollectionSpec) -> None:
-        self._catalog.change(spec)
-        collection.take_over(spec)
-        self._members.note_details(spec.name)
+        with self._changing():
+            collection = self.collection(name)
+            collection.take_over(self._catalog.change(self._members.uids[name], changed))
+            self._members.note_details(name)
+            return collection
 
     def delete(self, name: str, *, with_kept: bool = False) -> None:
         """Deletes a collection and all its files, for good; `with_kept`: its kept snapshots, too, which are retained
         else. Raises CollectionNotFound, StoreUnavailable where the records are elsewhere, or OSError where what was
         deleted cannot be erased from what is retained."""
-        with self._lock:
+        with self._changing():
             collection = self.collection(name)
             if not with_kept and collection.kept.ids():
                 erased_from(collection)
             self._members.stores.discard(collection.handle.place)
             thing = self._placing.leaving(name, with_kept=with_kept)
-            self._catalog.remove(name, collection.home if EXTENSIONS.outlive(collection.spec) else "")
+            deserted = collection.home if EXTENSIONS.outlive(collection.spec) else ""
+            self._catalog.remove(self._members.uids[name], deserted, with_kept=with_kept)
             del self._members.collections[name]
             self._members.uids.pop(name)
             collection.abandon()
@@ -193,7 +193,7 @@ class TenantDirectory(TenantCompanions[Collection]):
         """Makes a collection of a copy of a database. key: the data key of the tenant that the copy is of; None: this
         tenant's. Raises CollectionExists, QuotaExceeded, InvalidInput, WrongKey or OSError."""
         check_spec(spec)
-        with self._lock:
+        with self._changing():
             self._members.check_sound()
             old = self._members.collections.get(spec.name)
             if old is not None and not replacing:
@@ -212,7 +212,7 @@ class TenantDirectory(TenantCompanions[Collection]):
         InvalidInput."""
         if one == other:
             raise InvalidInput("other", "a collection cannot be exchanged with itself")
-        with self._lock:
+        with self._changing():
             first, second = self.collection(one), self.collection(other)
             uids = self._members.uids[one], self._members.uids[other]
             self._catalog.rename([(uids[1], one), (uids[0], other)])
@@ -246,6 +246,7 @@ class TenantDirectory(TenantCompanions[Collection]):
     def close(self, *, saved: bool = False) -> None:
         """Closes all collections, each with a snapshot where it changed. saved: snapshots were written already, and
         what they lack is left to be replayed."""
+        self._leave()
         with self._lock:
             if saved:
                 self._members.note(closing=True)
@@ -255,6 +256,7 @@ class TenantDirectory(TenantCompanions[Collection]):
 
     def abandon(self) -> None:
         """Closes without snapshots, for a tenant whose files are about to be deleted."""
+        self._leave()
         with self._lock:
             for collection in self._members.collections.values():
                 collection.abandon()

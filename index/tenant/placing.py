@@ -13,10 +13,12 @@ from index.manifest.manifest import State, Thing, salt_of
 from index.manifest.settling import remove_collection
 from index.records.catalog import Catalog
 from index.records.extensions.registered import EXTENSIONS
-from index.storage.durable_files import make_directory, sync_directory
+from index.records.sharing import expect_records
+from index.storage.durable_files import make_directory, remove_tree, sync_directory
 from index.storage.layout import new_uid
 from index.tenant.members import Members
 from index.types.collection import CollectionSpec
+from index.types.errors import CollectionExists
 
 
 class Placing:
@@ -51,12 +53,41 @@ class Placing:
         gone = self.leaving(spec.name) if replaced is not None else None
         if replaced is not None:
             self._members.stores.discard(replaced.handle.place)
-        self._catalog.enter(entry)
+        self._entered(entry, collection, self._members.uids[spec.name] if replaced is not None else "")
         self._members.uids[spec.name], self._members.collections[spec.name] = entry.uid, collection
         self._members.manifest.later(replace(thing, state=State.PRESENT))
         if gone is not None:
             remove_collection(self._members.layout, self._members.manifest, gone, entry.uid)
         return collection
+
+    def _entered(self, entry: Entry, collection: Collection, replaced: str) -> None:
+        """Lists it. Where another server was first to use the name, nothing is left of it."""
+        try:
+            self._catalog.enter(entry, replaced)
+        except CollectionExists:
+            self._members.stores.discard(collection.handle.place)
+            collection.abandon()
+            remove_tree(self._members.layout.collection(entry.uid).root)
+            self._members.manifest.drop_later(records_name(entry.uid))
+            raise
+
+    def prepare(self, entry: Entry) -> None:
+        """Lists a collection that another server has made as one that is being made, with its directory and an empty
+        database, unless it is there."""
+        members, layout = self._members, self._members.layout.collection(entry.uid)
+        members.manifest.put(Thing(records_name(entry.uid), State.CREATING, details=details_of(entry)))
+        make_directory(layout.root)
+        if not layout.records.exists():
+            members.stores.create(members.location(entry))
+            expect_records(members.location(entry))
+        sync_directory(layout.root)
+
+    def prepared(self, entry: Entry) -> Collection:
+        """The collection that `prepare` made, once the list has it."""
+        layout = self._members.layout.collection(entry.uid)
+        thing = Thing(records_name(entry.uid), State.PRESENT, salt_of(layout.records), details=details_of(entry))
+        self._members.manifest.later(thing)
+        return self._members.opened(entry, thing)
 
     def leaving(self, name: str, *, with_kept: bool = False) -> Thing:
         """Notes in the manifest that the directory of a collection goes."""

@@ -94,7 +94,7 @@ class RecordsRepair:
 
     def _give_up(self, manifest: Manifest, thing: Thing, entry: Entry) -> None:
         root = self._layout.collection(entry.uid).root
-        Catalog(self._layout.collections, self._key, manifest).remove(entry.spec.name)
+        Catalog(self._layout.collections, self._key, manifest).remove(entry.uid)
         self.aside(root)
         gone = [name for name in manifest.things() if name.startswith(entry.home + KEPT)]
         manifest.drop_later(thing.name, *gone)

@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 
 from afterimage import __version__
-from index import DataDirectory, WrongKey
+from index import DatabaseSharing, DataDirectory, SharedElsewhere, StoreUnavailable, WrongKey, postgres_sharing
 from index.storage import read_regular, replace_file, write_synced
 from service.errors import SettingError
 from service.runtime.ports import make_folder
@@ -54,12 +54,23 @@ def open_registry(settings: Settings, *, create: bool = False) -> TenantRegistry
         )
     make_folder(data.root)
     try:
-        return TenantRegistry(data.registry, master_key_of(settings))
+        return _opened(settings, data)
+    except SharedElsewhere as error:
+        raise SettingError.about("store_url", str(error)) from None
+    except StoreUnavailable as error:
+        if settings.store_url is None:
+            raise
+        raise SettingError.about("store_url", str(error)) from None
+
+
+def _opened(settings: Settings, data: DataDirectory) -> TenantRegistry:
+    try:
+        return TenantRegistry(data.registry, master_key_of(settings), sharing_of(settings))
     except WrongKey:
         if not finish(data.registry, settings.key_file):
             raise _other_master_key(settings, data) from None
         _LOG.warning("an interrupted change of the master key was completed")
-        return TenantRegistry(data.registry, master_key_of(settings))
+        return TenantRegistry(data.registry, master_key_of(settings), sharing_of(settings))
 
 
 def _other_master_key(settings: Settings, data: DataDirectory) -> SettingError:
@@ -75,6 +86,11 @@ def _other_master_key(settings: Settings, data: DataDirectory) -> SettingError:
         "files is damaged; restore the master key of this data directory, or run `afterimage "
         "doctor --repair`, which uses a copy of the registry",
     )
+
+
+def sharing_of(settings: Settings) -> DatabaseSharing | None:
+    """Shares databases of the data directory with other servers; None: there are none. Connects to nothing yet."""
+    return None if settings.store_url is None else postgres_sharing(settings.store_url.get_secret_value())
 
 
 def write_region(data: DataDirectory, region: str) -> None:

@@ -30,10 +30,10 @@ from index.storage import (
     sync_directory,
 )
 from service.composition.file_copier import BackupFailed, copy_files, make_durable
+from service.erasure.database_keys import purpose_of_database
 from service.errors import SettingError
 from service.runtime.process import raise_open_files
 from service.tenancy.database import TenancyError
-from service.tenancy.database_keys import purpose_of_database
 from service.tenancy.masterkey import MasterKey
 from service.tenancy.registry import TenantRegistry
 

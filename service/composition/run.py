@@ -40,11 +40,12 @@ async def serve(settings: Settings, on_ready: Callable[[Addresses], None], role:
     with contextlib.ExitStack() as held:
         if role is None:
             held.enter_context(DirectoryLock(data.lock))
+        await asyncio.to_thread(_check_store, settings)
         registry = held.enter_context(contextlib.closing(open_registry(settings, create=True)))
         write_region(data, settings.region)
         node_name(data)  # before anything is started
-        await asyncio.to_thread(_check_store, settings)
         redis = await _start_redis(settings, data)  # before gRPC, whose threads a fork would disturb
+        registry.watch()
         await _run(assemble(settings, registry, redis, role), on_ready, stop_asked)
 
 

@@ -42,6 +42,7 @@ from service.engine.sources import Sources
 from service.engine.workers import Workers
 from service.erasure.erasing import Erasing, ErasingParts
 from service.erasure.finishing import Finishing
+from service.erasure.other_servers import OtherServers
 from service.erasure.remains import Remains
 from service.handlers.assemble import Dependencies, handlers_of
 from service.handlers.reports import ReportSources
@@ -131,7 +132,15 @@ def assemble(
         {"picture": engine.kept_picture, "example": training.picture},
         lambda: settings.http_public_url.rstrip("/") or place.loopback_url,
     )  # fmt: skip
-    remains = Remains(engine, training, followers.forget)
+    servers = registry.servers(node_name(data))
+    others = OtherServers(servers, engine.spaces, registry, followers.forget) if servers is not None else None
+
+    async def forget(tenant_uid: str) -> None:
+        await followers.forget()
+        if others is not None:
+            await others.erase(tenant_uid)
+
+    remains = Remains(engine, training, forget)
     finishing = Finishing(audit, recorder, remains, metrics)
     erasing = Erasing(ErasingParts(engine, ledgers, training, remains, finishing))
     reports = ReportSources(
@@ -163,7 +172,7 @@ def assemble(
     monitoring = HttpServer(vitals, HttpPlace(), Pages(access=MetricsAccess(settings.metrics_token_file)))
     maintained = MaintainedParts(
         settings.data_dir, settings.min_free_disk_bytes, engine, registry, audit, recorder, tallies, finishing, health,
-        surroundings.limiter, metrics, redis, coordinator, sync, training, followers,
+        surroundings.limiter, metrics, redis, coordinator, sync, training, followers, others,
     )  # fmt: skip
     return Lifecycle(
         ServerParts(

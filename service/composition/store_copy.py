@@ -1,4 +1,5 @@
-"""Moves the records of a data directory, on which no server runs, to PostgreSQL and back."""
+"""Moves what servers share of a data directory, on which no server runs, to PostgreSQL and back: the records, the
+lists of collections, the tenants with their keys."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from index import (
     LocalVectorIndexes,
     Location,
     SharedRecordStores,
+    StoreDamaged,
     copy_collections,
 )
 from service.composition.data_directory import open_registry
@@ -38,10 +40,22 @@ def copy_records(settings: Settings, *, to_database: bool) -> Iterator[CopiedRec
         spaces = TenantSpaces(data, registry, cache, settings.region)
         try:
             for tenant in registry.tenants():
-                for copied in copy_collections(spaces.directory(tenant.uid), stores, to_database=to_database):
+                directory = spaces.directory(tenant.uid)
+                for copied in copy_collections(directory, stores, to_database=to_database):
                     yield CopiedRecords(tenant.name, copied.name, copied.records)
+                _compare(directory.list_differences())
+                if not to_database:
+                    directory.detach()
+            _compare(registry.differences())
+            if not to_database:
+                registry.detach()  # last: until then the command can be run again
         finally:
             spaces.close()
+
+
+def _compare(differences: list[str]) -> None:
+    if differences:
+        raise StoreDamaged(differences[0])
 
 
 def _stores(settings: Settings) -> SharedRecordStores[Location]:

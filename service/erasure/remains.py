@@ -14,8 +14,8 @@ from service.training.own_training import OwnTraining
 class Remains:
     """For all tenants. All methods raise ServiceError."""
 
-    def __init__(self, engine: Engine, training: OwnTraining, forget: Callable[[], Awaitable[None]]) -> None:
-        """`forget`: returns once no other process of the server has in its memory what was erased before."""
+    def __init__(self, engine: Engine, training: OwnTraining, forget: Callable[[str], Awaitable[None]]) -> None:
+        """`forget`: returns once no other process, and no other server that runs, has what was erased of a tenant."""
         self._engine, self._training, self._forget = engine, training, forget
         self._sweeps: dict[str, Callable[[str, Erasure], Awaitable[None]]] = {
             COLLECTION: self._sweep_collection, RECORDS: self._sweep_copies, PICTURES: self._sweep_copies,
@@ -42,7 +42,7 @@ class Remains:
         memory. Raises UNAVAILABLE if the storage fails, or another process does not answer."""
         with translated_errors():
             await self._sweeps[erasure.what](tenant_uid, erasure)
-        await self._forget()
+        await self._forget(tenant_uid)
 
     async def collection_at(self, tenant_uid: str, home: str) -> Collection | None:
         """The collection whose pictures are stored under `home`."""

@@ -14,9 +14,9 @@ import numpy as np
 
 from index import CenteringTransform, SnapshotDamaged, TenantLayout, UnsupportedFormat, purpose_of, read_learnt
 from index.storage import connect, decrypt_file, derive_key, plain_pages
+from service.erasure.database_keys import purpose_of_database
 from service.erasure.needles import VectorPieces
 from service.erasure.shared import Erased, Shared, shared_with
-from service.tenancy.database_keys import purpose_of_database
 
 Objects = Iterable[tuple[str, Callable[[], bytes]]]  # names of objects, and what reads each
 _SHORTEST = 6  # minimum bytes of an id; shorter ones occur everywhere

@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     object_store_secret_key: SecretStr | None = Field(None, description="Secret key of object_store_access_key.")
     redis_url: str = Field("", description="redis://, rediss:// or unix:// URL. Empty: an embedded Redis.")
     store_url: SecretStr | None = Field(
-        None, description="postgresql:// URL of a database that keeps the records. Unset: the data directory."
+        None, description="postgresql:// URL of a database that keeps records and tenants. Unset: the data directory."
     )
     encoders_dir: Path | None = Field(None, description="Directory with one folder per custom encoder.")
     default_encoder: str = Field("builtin", description="Encoder of new collections that specify none.")

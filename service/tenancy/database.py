@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from index import AfterimageIndexError, WrongKey, number_of, raise_number
+from index import AfterimageIndexError, DatabaseSharing, ErasingServers, WrongKey, number_of, raise_number
 from index.storage import DatabaseLock, WalHeader, checkpoint, connect, file_errors, migrate
 from service.tenancy.companions import check_there, copy_of, write_copy
 from service.tenancy.masterkey import MasterKey
+from service.tenancy.registry_writer import RegistryWriter, shared_by
 
 _MIGRATIONS = (
     """
@@ -91,10 +92,11 @@ class TenancyError(AfterimageIndexError):
 class RegistryDatabase:
     """All methods are thread-safe."""
 
-    def __init__(self, path: Path, master_key: MasterKey) -> None:
-        """Opens the database, or creates it in a new data directory.
+    def __init__(self, path: Path, master_key: MasterKey, sharing: DatabaseSharing | None = None) -> None:
+        """Opens the database, or creates it in a new data directory. `sharing`: with the other servers, if there are.
 
-        Raises WrongKey if the master key does not match, and DataFault if the file is missing or damaged.
+        Raises WrongKey if the master key does not match, DataFault if the file is missing or damaged, and
+        StoreUnavailable if it is shared, and the other servers' database cannot be reached or is another.
         """
         check_there(path)
         self._path, self._key = path, master_key.derive("tenant registry")
@@ -111,9 +113,16 @@ class RegistryDatabase:
                 "a copy of the registry"
             ) from None
         self._seen, self._stamp = self._header.read(), 0
+        try:
+            self._writer = RegistryWriter(path, self._key, self._connection, self._lock, shared_by(master_key, sharing))
+        except BaseException:
+            self._connection.close()
+            raise
 
     def rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query."""
+        if self._writer.writes_here():
+            return list(self._writer.connection.execute(query, tuple(values)).fetchall())
         with self._lock:
             return list(self._connection.execute(query, tuple(values)).fetchall())
 
@@ -123,21 +132,38 @@ class RegistryDatabase:
 
     def change(self, statement: str, values: Sequence[object] = ()) -> int:
         """Executes one statement. Returns the number of changed rows."""
-        with self._lock:
-            self._changed = True
-            return int(self._connection.execute(statement, tuple(values)).rowcount)
+        self._changed = True
+        if self._writer.writes_here():
+            return self._writer.run(statement, values)
+        with self.transaction():
+            return self._writer.run(statement, values)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commits all changes in the block, or none."""
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+        """Commits all changes in the block, or none. Raises StoreUnavailable."""
+        with self._writer.transaction():
+            yield
+
+    def follow(self) -> None:
+        """Takes over what other servers have changed. Raises StoreUnavailable or DataFault."""
+        if self._writer.follow():
+            self._changed = True  # of the standby copy, too
+
+    def watch(self) -> None:
+        """Follows other servers from now on."""
+        self._writer.watch(self.follow)
+
+    def servers(self, name: str) -> ErasingServers | None:
+        """The servers that have this registry; None: there are no others. `name`: of this one."""
+        return self._writer.servers(name)
+
+    def detach(self) -> None:
+        """Makes this registry the truth, and deletes the shared one. Raises StoreUnavailable or StoreDamaged."""
+        self._writer.detach()
+
+    def differences(self) -> list[str]:
+        """How the registry differs from the shared one, a line each. Raises StoreUnavailable."""
+        return self._writer.differences()
 
     def stamp(self) -> int:
         """Grows with each change of tenants or keys, by this or another process; now and then also without one.
@@ -152,7 +178,7 @@ class RegistryDatabase:
     @contextmanager
     def _uncounted(self) -> Iterator[None]:
         """Changes in the block leave the stamp as it is, unless another process commits meanwhile."""
-        with self._lock:
+        with self._writer.lock:
             others = self._version_of_others()
             before = self._header.read()
             yield
@@ -162,24 +188,25 @@ class RegistryDatabase:
 
     def _version_of_others(self) -> int:
         """Changes whenever another connection or process changes the database."""
-        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        return int(self._writer.connection.execute("PRAGMA data_version").fetchone()[0])
 
     def checkpoint(self) -> None:
         """Empties the write-ahead log, so that it does not contain deleted data."""
-        with self._lock:
-            checkpoint(self._connection)
+        with self._writer.lock:
+            checkpoint(self._writer.connection)
 
     def note_uses(self, used: Mapping[str, int]) -> None:
         """Stores when keys were last used, by key id. This does not count as a change."""
         with self._uncounted(), self.transaction():
-            self._connection.executemany(
-                "UPDATE api_keys SET used_ms = ? WHERE key_id = ?", [(at_ms, key_id) for key_id, at_ms in used.items()]
+            self._writer.connection.executemany(
+                "UPDATE api_keys SET used_ms = ?1 WHERE key_id = ?2 AND coalesce(used_ms, 0) < ?1",
+                [(at_ms, key_id) for key_id, at_ms in used.items()],
             )
 
     def note_generations(self, generations: Mapping[str, int]) -> None:
         """Stores which generations the manifests of tenants have reached. This does not count as a change."""
         with self._uncounted():
-            self._connection.executemany(
+            self._writer.connection.executemany(
                 "UPDATE tenants SET listed = max(listed, ?) WHERE uid = ?",
                 [(generation, uid) for uid, generation in generations.items()],
             )
@@ -198,13 +225,15 @@ class RegistryDatabase:
         with self._uncounted():
             if not self._changed and copy_of(self._path).exists():
                 return None
-            number = raise_number(self._connection) if self._changed else number_of(self._connection)
-            write_copy(self._connection, self._path, self._key)
+            connection = self._writer.connection
+            number = raise_number(connection) if self._changed else number_of(connection)
+            write_copy(connection, self._path, self._key)
             self._changed = False
             return number
 
     def close(self) -> None:
         """Closes the database."""
+        self._writer.close()
         with self._lock:
             self._connection.close()
             self._header.close()

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from index import StoreUnavailable
 from service.errors import Reason, ServiceError
 from service.runtime.clock import now_ms
 from service.tenancy.apikeys import Scope, parse_api_key
 from service.tenancy.database import RegistryDatabase
 from service.tenancy.stored_keys import StoredKeys, scopes_of
 
+_LOG = logging.getLogger(__name__)
 CLOCKS_DIFFER_MS = 60_000  # times stored by other processes may be ahead by this much
 _MOST_HEADERS = 10_000
 
@@ -183,7 +186,11 @@ class KeyRing(StoredKeys):
         """Stores which keys were used since the last call. Call it every minute."""
         used, self._used = self._used, {}
         if used:
-            self._database.note_uses(used)
+            try:
+                self._database.note_uses(used)
+            except StoreUnavailable as error:
+                self._used = {**used, **self._used}
+                _LOG.warning("could not store which keys were used: %s", error)
 
     def _read(self) -> None:
         """Reads all keys. The stamp is read first, so that concurrent changes lead to another read."""

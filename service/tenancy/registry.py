@@ -9,7 +9,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from index import AfterimageIndexError, DataDirectory, DataFault, new_uid, open_manifest
+from index import (
+    AfterimageIndexError,
+    DatabaseSharing,
+    DataDirectory,
+    DataFault,
+    ErasingServers,
+    StoreUnavailable,
+    new_uid,
+    open_manifest,
+)
 from index.storage import KEY_BYTES, DatabaseError
 from service.errors import SettingError
 from service.runtime.clock import now_ms
@@ -51,15 +60,16 @@ class TenantRegistry:
     - `read_audit`: whether reads are audited.
     """
 
-    def __init__(self, path: Path, master_key: MasterKey) -> None:
-        """Opens the registry, or creates it in a new data directory.
+    def __init__(self, path: Path, master_key: MasterKey, sharing: DatabaseSharing | None = None) -> None:
+        """Opens the registry, or creates it in a new data directory. `sharing`: with the other servers; it is closed
+        with the registry.
 
-        Raises WrongKey if the master key does not match, and DataFault if the file is missing, damaged or an older
-        copy.
+        Raises WrongKey if the master key does not match, DataFault if the file is missing, damaged or an older copy,
+        and StoreUnavailable if the servers' database cannot be used.
         """
-        self._master_key = master_key
+        self._master_key, self._sharing = master_key, sharing
         self._data = DataDirectory(path.parent)
-        self._database = RegistryDatabase(path, master_key)
+        self._database = RegistryDatabase(path, master_key, sharing)
         self.faults = TenantFaults(self._data, self)
         try:
             self._check_newest(path)
@@ -81,6 +91,22 @@ class TenantRegistry:
 
     def _uids(self) -> list[str]:
         return [t.uid for t in self.tenants()]
+
+    def watch(self) -> None:
+        """Follows other servers from now on."""
+        self._database.watch()
+
+    def servers(self, name: str) -> ErasingServers | None:
+        """The servers that share the tenants; None: there are no others. `name`: of this one."""
+        return self._database.servers(name)
+
+    def detach(self) -> None:
+        """Makes this registry the truth, and deletes the shared one. Raises StoreUnavailable or StoreDamaged."""
+        self._database.detach()
+
+    def differences(self) -> list[str]:
+        """How the registry differs from the shared one, a line each. Raises StoreUnavailable."""
+        return self._database.differences()
 
     def note_progress(self) -> None:
         """Updates the standby copy and the manifests after changes by this process.
@@ -107,12 +133,15 @@ class TenantRegistry:
         return self._secret(_PEPPER, self._master_key.derive("api key digests") if keys else os.urandom(KEY_BYTES))
 
     def _secret(self, name: str, fresh: bytes) -> bytes:
-        with self._database.transaction():
-            row = self._database.row("SELECT wrapped FROM secrets WHERE name = ?", (name,))
-            if row is None:
-                wrapped = self._master_key.wrap(fresh, SECRET_OWNER + name)
-                self._database.change("INSERT INTO secrets VALUES (?, ?)", (name, wrapped))
-                return fresh
+        query = "SELECT wrapped FROM secrets WHERE name = ?"
+        row = self._database.row(query, (name,))
+        if row is None:
+            with self._database.transaction():
+                row = self._database.row(query, (name,))  # another process or server may have been first
+                if row is None:
+                    wrapped = self._master_key.wrap(fresh, SECRET_OWNER + name)
+                    self._database.change("INSERT INTO secrets VALUES (?, ?)", (name, wrapped))
+                    return fresh
         return self._master_key.unwrap(bytes(row[0]), SECRET_OWNER + name)
 
     def close(self) -> None:
@@ -120,6 +149,8 @@ class TenantRegistry:
         self.api_keys.note_uses()
         self.note_progress()
         self._database.close()
+        if self._sharing is not None:
+            self._sharing.close()
 
     def create_tenant(
         self, name: str, region: str = "", announce: Callable[[str, bytes], object] = lambda uid, data_key: None
@@ -197,7 +228,15 @@ class TenantRegistry:
             )
         self._database.checkpoint()
         self.note_progress()  # removes its key from the copy too
+        self._forget_shared(tenant.uid)
         return tenant
+
+    def _forget_shared(self, uid: str) -> None:
+        try:
+            if self._sharing is not None:
+                self._sharing.forget(uid)
+        except StoreUnavailable as error:
+            _LOG.warning("the rows of a deleted tenant are still in PostgreSQL; a server will delete them: %s", error)
 
     def deleted_uids(self) -> list[str]:
         """Uids of deleted tenants, whose files must be removed."""

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from index import (
     AfterimageIndexError,
+    DatabaseSharing,
     DataDirectory,
     Repair,
     RepairStep,
+    SharedElsewhere,
     TenantLayout,
     check_pages,
     number_of,
@@ -28,14 +30,19 @@ from service.tenancy.registry import TenantRegistry
 _ROUNDS = 1000  # each repairs one file of each tenant
 
 
-def registry_repair(data: DataDirectory, key: MasterKey) -> RepairStep | None:
-    """The repair of the registry; None if it opens. If no repair is possible, raises the error of opening it."""
+def registry_repair(
+    data: DataDirectory, key: MasterKey, sharing: DatabaseSharing | None = None
+) -> RepairStep | None:  # fmt: skip
+    """The repair of the registry; None if it opens. If no repair is possible, raises the error of opening it.
+    `sharing`: with the other servers; it is closed."""
     derived = key.derive("tenant registry")
     try:
-        TenantRegistry(data.registry, key).close()
+        TenantRegistry(data.registry, key, sharing).close()
         with closing(connect(data.registry, derived, create=False)) as connection:
             check_pages(connection, data.registry)
         return None
+    except SharedElsewhere:
+        raise  # nothing is wrong with it
     except AfterimageIndexError as error:
         own, copy = _number(data.registry, derived), _number(copy_of(data.registry), derived)
         if copy is not None and (own is None or copy > own):

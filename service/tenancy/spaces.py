@@ -90,8 +90,10 @@ class TenantSpaces:
         for uid in self._registry.deleted_uids():
             for opened in self._open.take({uid}).values():
                 opened.abandon()
-            root = self._data.tenant(uid).root
+            root, sharing = self._data.tenant(uid).root, self.cache.stores.sharing
             if root.exists():
+                if sharing is not None:
+                    sharing.forget(uid)
                 shutil.rmtree(root)
                 removed += 1
         return removed

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from afterimage.client import Client, NewRecord, Term, Unavailable
+from afterimage.client import Client, NewRecord, Term, Unauthenticated, Unavailable
 from tests.support.postgresql.server import PostgresServer
 from tests.support.servers.server import Server, start_server
 from tests.support.servers.shell import Shell
@@ -58,9 +60,10 @@ def test_a_second_server_answers_and_takes_over_and_the_records_go_back_to_its_d
     assert checked["record store"] == {"name": "record store", "state": "ok", "detail": "PostgreSQL at store_url"}
 
     one = start_server(tmp_path / "one", environment=there)
-    shell.run("backup", str(tmp_path / "two" / "data"), *shell.data)
-    shutil.copy(tmp_path / "one" / "data.master-key", tmp_path / "two")
+    (tmp_path / "two").mkdir()
+    shutil.copy(tmp_path / "one" / "data.master-key", tmp_path / "two")  # all that the second server is given
     two = start_server(tmp_path / "two", "--processes", "2", environment=there)
+    _shared_tenants(one, two, shell)
     with one.client(key) as first, two.client(key) as second:
         first.insert("shoes", records(given[20:], 20))
         until_found(second, given[30], "30")
@@ -77,6 +80,38 @@ def test_a_second_server_answers_and_takes_over_and_the_records_go_back_to_its_d
     assert postgres.url not in two.settled_log()
     assert two.stop() == 0
     _back(tmp_path, two, key, shell)
+
+
+def _shared_tenants(one: Server, two: Server, shell: Shell) -> None:
+    """What commands beside one server change, the other server knows within two seconds."""
+    shell.run("tenants", "create", "bolt", *shell.data)
+    key = shell.json("keys", "create", "bolt", "--scopes", "search,insert,delete,admin", *shell.data)["api_key"]
+
+    def answers(server: Server) -> bool:
+        with server.client(key) as client:
+            try:
+                next(client.collections(), None)
+                return True
+            except Unauthenticated:
+                return False
+
+    _within_two_seconds(lambda: answers(two))
+    with two.client(key) as client, one.client(key) as first:
+        client.create_collection("bags")
+        first.insert("bags", records(vectors(1)))  # at once
+        assert client.delete_collection("bags", force=True)
+        _within_two_seconds(lambda: not list(first.collections()))
+    shell.run("keys", "revoke", "bolt", key, *shell.data)
+    _within_two_seconds(lambda: not answers(two))
+    shell.run("tenants", "delete", "bolt", "--force", *shell.data)
+
+
+def _within_two_seconds(holds: Callable[[], bool]) -> None:
+    begun = time.monotonic()
+    while not holds():
+        assert time.monotonic() - begun < 60  # of a busy machine; the figure is printed
+        threading.Event().wait(0.02)
+    print(f"followed after {time.monotonic() - begun:.3f} s")
 
 
 def _back(tmp_path: Path, two: Server, key: str, shell: Shell) -> None:

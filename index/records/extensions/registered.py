@@ -28,6 +28,7 @@ from index.types.companions import Dropped, Origin, PicturePolicy
 from index.types.record import Region
 
 if TYPE_CHECKING:
+    from index.records.postgresql.shared_databases import SharedDatabases
     from index.records.postgresql.stores import PostgresRecordStores
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "SavedSearchBook",
     "SourceRecords",
     "lost_by",
+    "postgres_sharing",
     "postgres_stores",
     "record_stores",
 ]
@@ -57,6 +59,13 @@ def postgres_stores(url: str) -> PostgresRecordStores:
     from index.records.postgresql.stores import PostgresRecordStores
 
     return PostgresRecordStores(EXTENSIONS, url)
+
+
+def postgres_sharing(url: str) -> SharedDatabases:
+    """Shares other databases of a server in the same way."""
+    from index.records.postgresql.shared_databases import SharedDatabases
+
+    return SharedDatabases(url)
 
 
 class CollectionCompanions:

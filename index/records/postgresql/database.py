@@ -57,6 +57,22 @@ CREATE TABLE IF NOT EXISTS afterimage.commits (
   at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (collection, version)
 );
+ALTER TABLE afterimage.collections ADD COLUMN IF NOT EXISTS owner bytea NOT NULL DEFAULT '';
+CREATE TABLE IF NOT EXISTS afterimage.servers (
+  deployment bytea NOT NULL,
+  id bytea NOT NULL,
+  name bytea NOT NULL,
+  seen timestamptz NOT NULL,
+  erased bigint NOT NULL,
+  PRIMARY KEY (deployment, id)
+);
+CREATE TABLE IF NOT EXISTS afterimage.erasures (
+  number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  deployment bytea NOT NULL,
+  owner bytea NOT NULL,
+  at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX IF NOT EXISTS collections_by_owner ON afterimage.collections (owner);
 """
 
 
@@ -168,7 +184,7 @@ def _prepare(connection: PgConnection) -> None:
     """Makes the tables where they are missing."""
     if connection.info.server_version < _OLDEST_SERVER:
         raise UnsupportedFormat(f"PostgreSQL {connection.info.server_version // 10000} is too old; 15 is the oldest")
-    row = connection.execute("SELECT to_regclass('afterimage.commits') IS NOT NULL").fetchone()
+    row = connection.execute("SELECT to_regclass('afterimage.erasures') IS NOT NULL").fetchone()
     if not (row and row[0]):
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_PREPARING,))

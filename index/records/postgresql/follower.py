@@ -10,6 +10,7 @@ from typing import Protocol
 
 from index.records.postgresql.database import CHANNEL, Database, PgConnection, PgError
 from index.records.postgresql.shared_rows import SharedRows
+from index.storage.sqlite import DatabaseError
 from index.types.errors import AfterimageIndexError
 
 _LOG = logging.getLogger(__name__)
@@ -40,14 +41,15 @@ class Follower:
         self._database = database
         self._lock = threading.Lock()
         self._stores: dict[bytes, Following] = {}
+        self._cold: dict[bytes, Following] = {}
         self._thread: threading.Thread | None = None
         self._reachable = True
         self._failing: set[bytes] = set()
 
-    def add(self, store: Following) -> None:
-        """Has a store follow from now on."""
+    def add(self, store: Following, *, cold: bool = False) -> None:
+        """Has a store follow from now on. cold: while no other store with its id does."""
         with self._lock:
-            self._stores[store.shared.id] = store
+            (self._cold if cold else self._stores)[store.shared.id] = store
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="postgresql follower", daemon=True)
                 self._thread.start()
@@ -57,6 +59,12 @@ class Follower:
         with self._lock:
             if self._stores.get(store.shared.id) is store:
                 del self._stores[store.shared.id]
+
+    def remove_id(self, id: bytes) -> None:
+        """The same by what PostgreSQL knows the store by."""
+        with self._lock:
+            self._stores.pop(id, None)
+            self._cold.pop(id, None)
 
     def _run(self) -> None:
         while not self._finished():
@@ -85,7 +93,7 @@ class Follower:
 
     def _follow(self, connection: PgConnection) -> None:
         with self._lock:
-            stores = dict(self._stores)
+            stores = {**self._cold, **self._stores}
         found = connection.execute(
             "SELECT id, version, deleted FROM afterimage.collections WHERE id = ANY(%b)", (list(stores),), binary=True
         ).fetchall()
@@ -98,9 +106,9 @@ class Follower:
         try:
             store.follow()
             self._failing.discard(store.shared.id)
-        except AfterimageIndexError as error:
+        except (AfterimageIndexError, DatabaseError, OSError) as error:
             if store.shared.id not in self._failing:
-                _LOG.warning("a collection does not follow the other servers: %s", error)
+                _LOG.warning("something does not follow the other servers: %s", error)
             self._failing.add(store.shared.id)
 
     def _prune(self) -> None:
@@ -112,6 +120,6 @@ class Follower:
 
     def _finished(self) -> bool:
         with self._lock:
-            if not self._stores:
+            if not self._stores and not self._cold:
                 self._thread = None
             return self._thread is None

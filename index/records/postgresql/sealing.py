@@ -11,8 +11,6 @@ import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from index.manifest.location import Location
-from index.records.sharing import shared_id
 from index.storage.crypto import derive_key, keyed_digest
 from index.types.errors import StoreDamaged
 
@@ -31,11 +29,12 @@ class Image(NamedTuple):
 
 
 class Seal:
-    """Of one collection. id: what PostgreSQL knows it by, 16 bytes."""
+    """Of one collection, or another database."""
 
-    def __init__(self, place: Location) -> None:
-        self.id = shared_id(place)
-        key = derive_key(place.key, f"shared rows of {self.id.hex()}")
+    def __init__(self, id: bytes, key: bytes) -> None:
+        """id: what PostgreSQL knows it by, 16 bytes. key: its own is derived from this, 32 bytes."""
+        self.id = id
+        key = derive_key(key, f"shared rows of {self.id.hex()}")
         self._names, self._cipher = derive_key(key, "row keys"), AESGCM(key)
 
     def row_key(self, table: str, key: Sequence[Value]) -> bytes:

@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 
 from index.contract import ChangeSink
 from index.records.group_commit import GroupCommit, Write, WriteSide
-from index.records.postgresql.database import PgConnection, PgError, Unreachable, reached, said
+from index.records.postgresql.database import PgConnection, reached
 from index.records.postgresql.shared_copy import SharedCopy
 from index.records.postgresql.shared_rows import State
 from index.records.queries import read_sequence, read_usage
 from index.storage.sqlite import DatabaseError, store_errors
-from index.types.errors import OutcomeUnknown, StoreUnavailable
 from index.types.quota import Allowance, Usage
 
 
@@ -85,30 +84,9 @@ class SharedCommit(GroupCommit):
         with reached():
             stamp = self._copy.push(remote, state)
         if stamp is not None:
-            self._commit_there(remote, state, stamp)
+            self._copy.commit(remote, state, stamp)
         try:
             self._connection.execute("COMMIT")
         except DatabaseError as error:
             raise RuntimeError(f"PostgreSQL has the write, the copy of this server has not: {error}") from error
         self._copy.settle()
-
-    def _commit_there(self, remote: PgConnection, state: State, stamp: bytes) -> None:
-        """Commits in PostgreSQL. Where the connection is lost meanwhile, a new one is asked what became of it."""
-        try:
-            remote.commit()
-            return
-        except PgError as error:
-            if not remote.closed:
-                raise Unreachable(f"PostgreSQL: {said(error)}") from error
-            lost = error
-        try:
-            stands = self._stands(state.version + 1, stamp)
-        except StoreUnavailable:
-            raise OutcomeUnknown(f"PostgreSQL was lost during the commit: {said(lost)}") from lost
-        if not stands:
-            raise Unreachable(f"PostgreSQL: {said(lost)}") from lost
-
-    def _stands(self, version: int, stamp: bytes) -> bool:
-        with self._copy.database.transaction() as remote:
-            state = self._copy.current(remote, locked=True)  # waits for what is left of the lost transaction
-            return self._copy.rows.stamp(remote, state.number, version) == stamp

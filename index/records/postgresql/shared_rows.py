@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -36,10 +37,11 @@ class SealedRow(NamedTuple):
 
 @dataclass(frozen=True)
 class SharedRows:
-    """id: of the collection, 16 bytes. Each method is called in a transaction of the connection that it gets, and
-    raises what psycopg raises."""
+    """id: of the collection, 16 bytes; owner: uid of its tenant. Each method is called in a transaction of the
+    connection that it gets, and raises what psycopg raises."""
 
     id: bytes
+    owner: str = ""
 
     def state(self, connection: PgConnection, *, locked: bool = False) -> State | None:
         """How far the collection is; None: PostgreSQL does not have it. locked: no other server writes to it before
@@ -51,8 +53,9 @@ class SharedRows:
     def make(self, connection: PgConnection, format: int) -> bool:
         """Enters the collection, at version 0. False: another server has done so."""
         made = connection.execute(
-            "INSERT INTO afterimage.collections (id, format, version) VALUES (%s, %s, 0) ON CONFLICT DO NOTHING",
-            (self.id, format),
+            "INSERT INTO afterimage.collections (id, format, version, owner) VALUES (%s, %s, 0, %s)"
+            " ON CONFLICT DO NOTHING",
+            (self.id, format, owner_id(self.owner)),
         )
         return made.rowcount == 1
 
@@ -61,9 +64,7 @@ class SharedRows:
         state = self.state(connection, locked=True)
         if state is None:
             return
-        connection.execute("SET LOCAL statement_timeout = 0")  # there may be millions
-        connection.execute("DELETE FROM afterimage.rows WHERE collection = %s", (state.number,))
-        connection.execute("DELETE FROM afterimage.commits WHERE collection = %s", (state.number,))
+        _drop_rows(connection, state.number)
         if deleted:
             connection.execute("UPDATE afterimage.collections SET deleted = true WHERE id = %s", (self.id,))
         else:
@@ -85,7 +86,8 @@ class SharedRows:
         """Raises the version. Returns the stamp, by which the commit is known from one that was lost."""
         stamp = os.urandom(_STAMP_BYTES)
         connection.execute(
-            "UPDATE afterimage.collections SET version = %s, format = %s WHERE number = %s", (version, format, number)
+            "UPDATE afterimage.collections SET version = %s, format = %s, owner = %s WHERE number = %s",
+            (version, format, owner_id(self.owner), number),
         )
         connection.execute(
             "INSERT INTO afterimage.commits (collection, version, stamp) VALUES (%s, %s, %s)", (number, version, stamp)
@@ -147,5 +149,27 @@ class SharedRows:
         connection.execute("UPDATE afterimage.collections SET pruned = %s WHERE number = %s", (up_to, state.number))
         return int(gone)
 
+    @staticmethod
+    def forget(connection: PgConnection, owner: str) -> int:
+        """Deletes all rows of everything that a tenant has, by uid. Returns of how many collections and databases."""
+        found = connection.execute(
+            "SELECT number FROM afterimage.collections WHERE owner = %s ORDER BY number FOR UPDATE", (owner_id(owner),)
+        ).fetchall()
+        for (number,) in found:
+            _drop_rows(connection, number)
+            connection.execute("DELETE FROM afterimage.collections WHERE number = %s", (number,))
+        return len(found)
+
     def _notify(self, connection: PgConnection) -> None:
         connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, self.id.hex()))
+
+
+def owner_id(uid: str) -> bytes:
+    """What PostgreSQL knows a tenant by: 16 bytes. uid: random, so that a digest of it says nothing; empty: none."""
+    return hashlib.sha256(f"tenant {uid}".encode()).digest()[:16] if uid else b""
+
+
+def _drop_rows(connection: PgConnection, number: int) -> None:
+    connection.execute("SET LOCAL statement_timeout = 0")  # there may be millions
+    connection.execute("DELETE FROM afterimage.rows WHERE collection = %s", (number,))
+    connection.execute("DELETE FROM afterimage.commits WHERE collection = %s", (number,))

@@ -16,6 +16,7 @@ from index.records.postgresql.sealing import Seal
 from index.records.postgresql.shared_commit import SharedCommit
 from index.records.postgresql.shared_copy import SharedCopy
 from index.records.postgresql.shared_rows import SharedRows
+from index.records.sharing import shared_id
 from index.records.sqlite_store import SqliteRecordStore
 from index.storage.open_files import FreeFiles, none_freed
 from index.storage.sqlite import store_errors
@@ -39,7 +40,7 @@ class PostgresRecordStore(SqliteRecordStore):
         self._commit: SharedCommit | None = None
         try:
             with store_errors(self._path):
-                self._copy = SharedCopy(database, Seal(place), self.connection)
+                self._copy = SharedCopy(database, Seal(shared_id(place), place.key), self.connection, place.owner)
                 self._catch_up()
                 self.created_ms = queries.creation_time_ms(self.connection)
         except BaseException:

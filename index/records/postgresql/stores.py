@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from index.manifest.location import Location
+from index.manifest.transactions import SharedElsewhere
 from index.records.extensions.hook import Extensions
-from index.records.postgresql.database import Database
-from index.records.postgresql.follower import Follower
+from index.records.postgresql.shared_databases import SharedDatabases
 from index.records.postgresql.shared_rows import SharedRows
 from index.records.postgresql.store import PostgresRecordStore
-from index.records.sharing import SharedElsewhere, shared_id
+from index.records.sharing import read_position, shared_id
 from index.records.sqlite_stores import SqliteRecordStores
 from index.storage.open_files import FreeFiles, none_freed
 
@@ -20,8 +20,8 @@ class PostgresRecordStores(SqliteRecordStores):
     def __init__(self, extensions: Extensions, url: str) -> None:
         """url: of the database. Connects to nothing yet."""
         super().__init__(extensions)
-        self._database = Database(url)
-        self._follower = Follower(self._database)
+        self.sharing = self._shared = SharedDatabases(url)
+        self._database, self._follower = self._shared.database, self._shared.follower
 
     def check(self) -> None:
         """Raises StoreUnavailable or UnsupportedFormat where the database cannot be used."""
@@ -34,6 +34,16 @@ class PostgresRecordStores(SqliteRecordStores):
     def discard(self, site: Location) -> None:
         with self._database.transaction() as connection:
             SharedRows(shared_id(site)).drop(connection, deleted=True)
+
+    def behind(self, site: Location) -> bool:
+        with site.opened() as connection:
+            position = read_position(connection, shared_id(site))
+        with self._database.transaction() as remote:
+            state = SharedRows(shared_id(site)).state(remote)
+        return state is not None and state.version != position.version
+
+    def has_dead(self, site: Location) -> bool:
+        return self.behind(site) or super().has_dead(site)
 
     def to_database(self, site: Location) -> int:
         """Enters a collection in PostgreSQL, where that does not have it, and compares the two. Returns how many
@@ -66,4 +76,4 @@ class PostgresRecordStores(SqliteRecordStores):
 
     def close(self) -> None:
         """Closes idle connections."""
-        self._database.close()
+        self._shared.close()

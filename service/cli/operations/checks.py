@@ -92,7 +92,8 @@ def _check_registry(settings: Settings) -> tuple[str, str]:
         return "ok", "no tenants yet; create one with `afterimage tenants create`"
     registry = open_registry(settings)
     try:
-        return "ok", f"{len(registry.tenants())} tenants"
+        differences, said = registry.differences(), f"{len(registry.tenants())} tenants"
+        return ("warning", f"{said}; {'; '.join(differences)}") if differences else ("ok", said)
     finally:
         registry.close()
 

@@ -95,12 +95,12 @@ def _show_egress(settings: Settings, *, as_json: bool) -> None:
 
 def _repair(settings: Settings, *, as_json: bool) -> None:
     from index import DataDirectory, DirectoryLock
-    from service.composition.data_directory import master_key_of, open_registry
+    from service.composition.data_directory import master_key_of, open_registry, sharing_of
     from service.tenancy.repairs import mend_tenants, registry_repair
 
     data, done = DataDirectory(settings.data_dir), []
     with DirectoryLock(data.lock):
-        step = registry_repair(data, master_key_of(settings))
+        step = registry_repair(data, master_key_of(settings), sharing_of(settings))
         if step is not None:
             step.run()
             done.append(("", step.description))

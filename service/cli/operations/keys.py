@@ -164,6 +164,9 @@ def rewrap_keys(
         raise CommandError(message, code=Exit.USAGE)
     if not data.registry.exists():
         raise CommandError(f"{data.root} is not a data directory", reason="SETTING_INVALID")
+    if settings.store_url is not None:
+        message = "the tenants are in PostgreSQL: run `afterimage store copy --to directory` first, and then copy back"
+        raise CommandError(message, reason="SETTING_INVALID")
     with DirectoryLock(data.lock):
         open_registry(settings).close()  # brought to the newest format; a change that was cut off is finished
         old = master_key_of(settings)

@@ -35,8 +35,8 @@ def copy(
     config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Copy the records of all collections to PostgreSQL, or back, and compare each row. No server may run on the
-    directory; for the way back, on no directory with the same collections.
+    """Copy tenants, lists of collections and records to PostgreSQL, or back, and compare each row. No server may run on
+    the directory; for the way back, on no directory with the same tenants.
 
     The target then has the truth. After an interruption, run it again to continue. Needs the setting store_url.
     Example: afterimage store copy --to postgresql --data-dir data

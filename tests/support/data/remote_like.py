@@ -105,6 +105,8 @@ class RemoteIndexes:
 class RemoteStores:
     """A factory of stores that are elsewhere. What concerns files, backups among them, stays here."""
 
+    sharing = None
+
     def __init__(self, inner: RecordStoreFactory[Location], faults: Faults) -> None:
         self._inner, self._faults = inner, faults
         self.opened = 0
@@ -118,6 +120,12 @@ class RemoteStores:
 
     def discard(self, site: Location) -> None:
         self._inner.discard(site)
+
+    def behind(self, site: Location) -> bool:
+        return self._inner.behind(site)
+
+    def has_dead(self, site: Location) -> bool:
+        return self._inner.has_dead(site)
 
     def cold(self, site: Location) -> AbstractContextManager[ColdRecords]:
         return self._inner.cold(site)

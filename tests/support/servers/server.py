@@ -128,12 +128,13 @@ def kill_leftovers() -> None:
 
 @dataclass
 class Server:
-    """A running server."""
+    """A running server. `store_url`: as it was started with."""
 
     folder: Path
     process: Process
     target: str
     http: str
+    store_url: str | None = None
 
     @property
     def data_dir(self) -> Path:
@@ -164,7 +165,8 @@ class Server:
     @contextlib.contextmanager
     def registry(self) -> Iterator[TenantRegistry]:
         """The server's tenants, as seen by an operator's command."""
-        with contextlib.closing(open_registry(load_settings({"data_dir": self.data_dir}).settings)) as opened:
+        settings = load_settings({"data_dir": self.data_dir, "store_url": self.store_url}).settings
+        with contextlib.closing(open_registry(settings)) as opened:
             yield opened
 
     def revoke(self, tenant: str, key: str) -> None:
@@ -211,4 +213,4 @@ def start_server(
     if found is None:
         process.wait()
         raise AssertionError(f"the server did not start: {(folder / 'server.log').read_text()[-2000:]}")
-    return Server(folder, process, found[1], found[2])
+    return Server(folder, process, found[1], found[2], store_url=(environment or {}).get("AFTERIMAGE_STORE_URL"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -12,14 +15,25 @@ from index.collection.loaded import LoadedCollection
 from index.records.extensions.registered import postgres_stores
 from index.records.postgresql.store import PostgresRecordStore
 from index.records.postgresql.stores import PostgresRecordStores
+from index.storage.crypto import KEY_BYTES
 from index.storage.layout import DataDirectory
-from tests.support.data.collections import KEY, SPEC, record, vector
+from tests.support.data.collections import SPEC, record, vector
 
 
 class SharedParts(LoadedCollection):
     """For the type checker."""
 
     store: PostgresRecordStore
+
+
+def key_of(root: Path) -> bytes:
+    """The data key of the tenant of a server, made with its directory: each test has a tenant of its own in the
+    database."""
+    path = root / "key"
+    if not path.exists():
+        root.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(os.urandom(KEY_BYTES))
+    return path.read_bytes()
 
 
 @dataclass
@@ -31,8 +45,8 @@ class IndexServer:
 
     def __post_init__(self) -> None:
         self.stores: PostgresRecordStores = postgres_stores(self.url)
-        cache = CollectionCache(LocalVectorIndexes(), stores=self.stores)
-        self.tenant = TenantDirectory(DataDirectory(self.root).tenant("a" * 32), KEY, cache)
+        cache, data = CollectionCache(LocalVectorIndexes(), stores=self.stores), DataDirectory(self.root)
+        self.tenant = TenantDirectory(data.tenant("a" * 32), key_of(self.root), cache)
 
     @property
     def things(self) -> Collection:
@@ -65,3 +79,12 @@ def two_servers(folder: Path, url: str, records: int = 0) -> tuple[IndexServer, 
     first.close()
     shutil.copytree(folder / "one", folder / "two")
     return IndexServer(folder / "one", url), IndexServer(folder / "two", url)
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Waits until it holds, as long as a server may take to follow."""
+    for _ in range(500):
+        if holds():
+            return
+        threading.Event().wait(0.02)
+    raise AssertionError("the other server does not follow")

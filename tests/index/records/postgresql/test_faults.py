@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ import pytest
 from index import OutcomeUnknown, StoreDamaged, StoreUnavailable, TenantDirectory
 from index.storage.layout import DataDirectory
 from index.types.record import Outcome
-from tests.index.records.postgresql.servers import IndexServer, two_servers
-from tests.support.data.collections import KEY, SPEC, record
+from tests.index.records.postgresql.servers import IndexServer, key_of, two_servers
+from tests.support.data.collections import SPEC, record
 from tests.support.postgresql.cutting import CutAt, Cutting, cutting
 from tests.support.postgresql.server import PostgresServer
 
@@ -158,14 +159,18 @@ def test_a_directory_whose_records_are_in_postgresql_is_not_written_alone(
     single.close()
 
     def local() -> TenantDirectory:
-        return TenantDirectory(DataDirectory(tmp_path).tenant("a" * 32), KEY)
+        return TenantDirectory(DataDirectory(tmp_path).tenant("a" * 32), key_of(tmp_path))
 
     with pytest.raises(StoreUnavailable, match="set store_url"):
         local().collection(SPEC.name).upsert([record(7)])
+    with pytest.raises(StoreUnavailable, match="set store_url"):
+        local().create(replace(SPEC, name="other"))
     again = IndexServer(tmp_path, postgres.url)
     for _ in range(2):  # the second time it is done
         assert again.stores.to_directory(again.things.handle.place) == 3
+    again.tenant.detach()
     tenant = local()
+    tenant.create(replace(SPEC, name="other"))
     tenant.collection(SPEC.name).upsert([record(7)])
     assert sorted(r.record_id for r in tenant.collection(SPEC.name).list(0, 9)) == ["0", "1", "2", "7"]
     tenant.close()
@@ -175,7 +180,7 @@ def test_a_directory_whose_records_are_in_postgresql_is_not_written_alone(
 def test_a_directory_that_was_filled_without_postgresql_is_entered_whole(
     tmp_path: Path, postgres: PostgresServer
 ) -> None:
-    tenant = TenantDirectory(DataDirectory(tmp_path / "one").tenant("a" * 32), KEY)
+    tenant = TenantDirectory(DataDirectory(tmp_path / "one").tenant("a" * 32), key_of(tmp_path / "one"))
     tenant.create(SPEC).upsert([record(n) for n in range(1200)])
     tenant.collection(SPEC.name).delete(["5"])
     tenant.close()
@@ -189,8 +194,11 @@ def test_a_directory_that_was_filled_without_postgresql_is_entered_whole(
     one.things.delete(["7"])
     restored = one.tenant.restore(SPEC.name, backup.snapshot_id, SPEC.name, replacing=True)
     assert (restored.count(), list(one.store.problems())) == (1199, [])  # snapshots lose what is deleted
-    with contextlib.closing(two), contextlib.closing(one), pytest.raises(StoreUnavailable, match="has deleted"):
-        two.things.upsert([record(1)])
+    with contextlib.closing(two), contextlib.closing(one):
+        last = one.store.sequences().last
+        two.tenant.follow()
+        assert two.things.upsert([record(6000)])[0].sequence == last + 1
+        assert two.things.home == one.things.home
 
 
 def test_the_gate_cuts_only_what_it_was_told_to(postgres: PostgresServer, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from index import CollectionCache, LocalVectorIndexes, SourceMark, StoreDamaged, TenantDirectory
 from index.records.extensions.registered import postgres_stores
 from index.records.postgresql.sealing import Image, Seal
+from index.records.sharing import shared_id
 from index.storage.layout import DataDirectory
 from index.types.companions import Origin
 from index.types.sources import SourceBatch
@@ -76,7 +77,7 @@ def test_neither_a_dump_nor_any_file_of_the_database_has_an_id_an_attribute_or_a
 
 
 def test_what_was_deleted_is_told_by_its_row_id_alone(filled: IndexServer) -> None:
-    seal = Seal(filled.things.handle.place)
+    seal = Seal(shared_id(place := filled.things.handle.place), place.key)
     deletions = []
     with filled.stores._database.transaction() as connection:
         state = filled.store.shared.state(connection)
@@ -91,7 +92,7 @@ def test_without_the_key_no_row_opens_and_the_collection_is_not_even_found(
     filled: IndexServer, tmp_path: Path, postgres: PostgresServer
 ) -> None:
     place = filled.things.handle.place
-    seal, other = Seal(place), Seal(replace(place, key=bytes(32)))
+    seal, other = Seal(shared_id(place), place.key), Seal(shared_id(replace(place, key=bytes(32))), bytes(32))
     row_key = seal.row_key("records", (1,))
     sealed = seal.seal(row_key, 3, Image("records", {"row_id": 1, "vector": b"\0" * 9, "note": None}))
     assert seal.open(row_key, 3, sealed) == Image("records", {"row_id": 1, "vector": b"\0" * 9, "note": None})
