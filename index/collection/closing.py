@@ -2,7 +2,8 @@
 
 Nothing is lost without a snapshot: the next opening replays the writes from the store. So that a stop ends in time, few
 writes are left to that in any case. Collections in which rows died come first and are always saved, since an earlier
-snapshot still holds these rows; then those whose replay would be longest.
+snapshot still holds these rows; then those with a new ANN index, which takes longest to build again; then those whose
+replay would be longest.
 """
 
 from __future__ import annotations
@@ -31,12 +32,13 @@ class Saved(NamedTuple):
 
 class _Changed(NamedTuple):
     dead: bool
+    built: bool
     writes: int
     collection: Collection
 
-    def rank(self) -> tuple[bool, int]:
+    def rank(self) -> tuple[bool, bool, int]:
         """What is saved first has the highest."""
-        return self.dead, self.writes
+        return self.dead, self.built, self.writes
 
 
 def save_changed(collections: Sequence[Collection], timeout_s: float) -> Saved:
@@ -44,7 +46,8 @@ def save_changed(collections: Sequence[Collection], timeout_s: float) -> Saved:
     logged, and the collection is left to be replayed."""
     ends = time.monotonic() + timeout_s
     changed = [found for collection in collections if (found := _changed(collection)) is not None]
-    wanted = sorted((c for c in changed if c.dead or c.writes > REPLAYED_SOON), key=_Changed.rank, reverse=True)
+    needed = (c for c in changed if c.dead or c.built or c.writes > REPLAYED_SOON)
+    wanted = sorted(needed, key=_Changed.rank, reverse=True)
 
     def save_one(one: _Changed) -> bool:
         return (one.dead or time.monotonic() < ends) and _is_saved(one.collection)
@@ -57,9 +60,12 @@ def save_changed(collections: Sequence[Collection], timeout_s: float) -> Saved:
 
 def _changed(collection: Collection) -> _Changed | None:
     with collection.handle.held_if_loaded() as loaded:
-        if loaded is None or not loaded.unsaved:
+        if loaded is None:
             return None
-        return _Changed(bool(loaded.index.stats().tombstones), loaded.unsaved, collection)
+        unsaved, stats = loaded.unsaved, loaded.index.stats()
+        if not unsaved and not stats.ann_index_is_unsaved:
+            return None
+        return _Changed(bool(stats.tombstones), stats.ann_index_is_unsaved, unsaved, collection)
 
 
 def _is_saved(collection: Collection) -> bool:

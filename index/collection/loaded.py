@@ -76,10 +76,10 @@ class LoadedCollection:
     def close(self, *, soon_again: bool = False) -> None:
         """Saves if anything changed, then closes; calls that still run are waited for, later ones fail.
         `soon_again`: leaves a few new rows to be replayed from the store at the next opening, but none that died."""
-        unsaved = self.unsaved
-        replayed = soon_again and unsaved <= REPLAYED_SOON and not self.index.stats().tombstones
+        unsaved, stats = self.unsaved, self.index.stats()
+        replayed = soon_again and unsaved <= REPLAYED_SOON and not stats.tombstones
         try:
-            if unsaved > 0 and not replayed:
+            if (unsaved > 0 and not replayed) or stats.ann_index_is_unsaved:
                 self.maintenance.snapshot()
         except (OSError, AfterimageIndexError) as error:
             _LOG.warning("could not write a snapshot at closing; the next start reads the store: %s", error)

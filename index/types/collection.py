@@ -62,6 +62,7 @@ class CollectionStats:
     - `search_effort`: candidates that a search through the graph keeps (efSearch).
     - `learning_gain`: what the check of learning says, once it was made.
     - `learned`: whether searches use what was learnt.
+    - `ann_index_is_unsaved`: whether it was built after the last snapshot.
     """
 
     records: int
@@ -77,3 +78,4 @@ class CollectionStats:
     search_effort: int = 0
     learning_gain: float | None = None
     learned: bool = False
+    ann_index_is_unsaved: bool = False

@@ -231,6 +231,10 @@ class FollowerIndex(LocalVectorIndex):
         return self._centering
 
     @property
+    def ann_index_is_unsaved(self) -> bool:
+        return False
+
+    @property
     def needs_changes_after(self) -> int:
         """None that the store must keep for it: what is forgotten is loaded."""
         return self.view.sequence

@@ -91,6 +91,11 @@ class LocalVectorIndex:
         return self.rebuilding.learning
 
     @property
+    def ann_index_is_unsaved(self) -> bool:
+        """Whether an ANN index was built after the last snapshot."""
+        return self.rebuilding.ann_index_is_unsaved
+
+    @property
     def sequence(self) -> int:
         return self.view.sequence
 
@@ -187,7 +192,7 @@ class LocalVectorIndex:
             self.state.snapshot_sequence, view.ann_rows, self.memory_bytes,
             check.measured if check.comparisons else built, check.comparisons,
             0 if parameters is None else int(parameters.candidates * check.ef_factor), self.learning.gain,
-            view.transform is not None,
+            view.transform is not None, self.ann_index_is_unsaved,
         )  # fmt: skip
 
     def save(self) -> int:

@@ -49,6 +49,7 @@ class Rebuilding:
         self._background: threading.Thread | None = None
         self._closed = False
         self._rows_seen, self._many_come = state.rows.view.count, False
+        self._builds = self._saved_builds = 0  # of ANN indexes, and how many of them the last snapshot knows
 
     @property
     def needs_changes_after(self) -> int:
@@ -57,6 +58,11 @@ class Rebuilding:
         with self._store.paused():
             saved, compacting = self._state.snapshot_sequence, self._replay_from
             return saved if compacting is None else min(saved, compacting)
+
+    @property
+    def ann_index_is_unsaved(self) -> bool:
+        """Whether an ANN index was built after the last snapshot."""
+        return self._builds != self._saved_builds
 
     def snapshot(self) -> int:
         """Writes a snapshot of what searches see now; returns its sequence number. Raises OSError."""
@@ -123,6 +129,7 @@ class Rebuilding:
             ann_index, signatures = self._builders.build(rows.matrix.view(0, covered), previous)
             with self._store.paused():
                 rows.set_ann_index(ann_index, signatures)
+                self._builds += 1
                 self._store.release_memory()
             trim_heap()
             self.recall.restart()
@@ -148,7 +155,8 @@ class Rebuilding:
         least = _DELTA_IN_FLOW if self._many_come else _SMALLEST_DELTA
         if view.ann_index is not None and view.count - view.ann_rows > max(least, view.ann_rows // _DELTA_SHARE):
             return "rebuild" if view.count > _RETRAIN_GROWTH * view.ann_index.parameters.trained_rows else "base"
-        if view.sequence - self._state.snapshot_sequence > max(_SNAPSHOT_WRITES, view.records // 10):
+        unsaved = view.sequence - self._state.snapshot_sequence
+        if self.ann_index_is_unsaved or unsaved > max(_SNAPSHOT_WRITES, view.records // 10):
             return "snapshot"
         return ""
 
@@ -214,9 +222,10 @@ class Rebuilding:
     def _snapshot(self) -> int:
         if self._closed:
             raise StoreUnavailable("the collection is closed")
+        builds = self._builds  # read before the view, which has them all
         view, lineage = self._state.rows.view, self._state.lineage
         self._snapshots.write(view, lineage)
-        self._state.snapshot_sequence = view.sequence
+        self._state.snapshot_sequence, self._saved_builds = view.sequence, builds
         self._store.note_learnt("queries", self.learning.queries.to_bytes())
         return view.sequence
 

@@ -97,3 +97,21 @@ def test_what_was_left_is_all_there_at_the_next_opening(tenant: TenantDirectory,
     assert {c.spec.name: c.count() for c in again.every()} == {"few": 10, "dead": 2, "many": 11, "most": 30, "none": 20}
     assert unsaved(again) == {"few": 10, "dead": 0, "many": 11, "most": 30, "none": 0}
     assert list(again.collection("most").problems()) == []
+
+
+@pytest.mark.parametrize("saving", ["upkeep", "stop", "close", "cooling"])
+def test_a_new_ann_index_is_saved_although_nothing_was_written_since(
+    tenant: TenantDirectory, tmp_path: Path, saving: str
+) -> None:
+    collection = made(tenant, "built", 400)
+    collection.snapshot()
+    assert loaded(collection).index.optimise()
+    assert (loaded(collection).unsaved, collection.loaded_stats().ann_index_is_unsaved) == (0, True)
+    if saving == "upkeep":
+        assert [collection.maintain(), collection.maintain()] == ["snapshot", None]
+    elif saving == "stop":
+        assert save_changed(tenant.every(), math.inf) == (1, 0, 0)
+    elif saving == "cooling":
+        assert collection.handle.cool()
+    tenant.close() if saving == "close" else tenant.abandon()
+    assert directory(tmp_path).collection("built").loaded_stats().ann_rows == 400
