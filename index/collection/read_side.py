@@ -32,12 +32,16 @@ class ReadSide:
             return loaded.reading.search(_of_length_one(query, vector))
 
     def search_together(
-        self, queries: Sequence[SearchQuery], bin_of: BinOf | None = None
+        self,
+        queries: Sequence[SearchQuery],
+        bin_of: BinOf | None = None,
+        before_longer: Callable[[], object] = lambda: None,
     ) -> builtins.list[SearchAnswer | None]:
         """As `search` for each of some queries, where they are answered together in less time; None for each that
         `search` is to be asked, or would raise an error of.
 
-        `bin_of`: of searches that count, day and bin as `count_search` takes them.
+        - `bin_of`: of searches that count, day and bin as `count_search` takes them.
+        - `before_longer`: called before each query that takes longer than the others; what it raises ends all.
         """
         dimension = self.handle.place.spec.dimension
         found: builtins.list[SearchAnswer | None] = [None] * len(queries)
@@ -48,7 +52,7 @@ class ReadSide:
                 places.append(place)
         if valid:
             with self.handle as loaded, searches:
-                for place, answer in zip(places, loaded.reading.search_together(valid), strict=True):
+                for place, answer in zip(places, loaded.reading.search_together(valid, before_longer), strict=True):
                     found[place] = answer
                     if answer is not None and bin_of is not None:
                         loaded.searches.add(*bin_of(answer))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 from index.contract import JUDGED_PAIRS, RecordStore, VectorIndex
 from index.types.answer import DuplicateGroup, Hit, SearchAnswer
@@ -43,11 +43,13 @@ class Reading:
         answer = self._index.search(query, excluded, only)
         return self._with_stored_vectors(answer) if query.include_vectors else answer
 
-    def search_together(self, queries: Sequence[SearchQuery]) -> list[SearchAnswer | None]:
+    def search_together(
+        self, queries: Sequence[SearchQuery], before_longer: Callable[[], object]
+    ) -> list[SearchAnswer | None]:
         """As `search` for each query where that takes less time for all together; None for the others."""
         if any(q.exclude_record_ids or q.only_record_ids is not None or q.include_vectors for q in queries):
             return [None] * len(queries)
-        return self._index.search_together(queries)
+        return self._index.search_together(queries, before_longer)
 
     def search_at_once(self, query: SearchQuery, most_s: float) -> SearchAnswer | None:
         """As `search` where nothing is read from the store and at most `most_s` seconds are expected, else None."""

@@ -19,7 +19,7 @@ these under its write lock.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -139,9 +139,14 @@ class VectorIndex(ChangeSink, Protocol):
         - `only`: row ids of which those that match the filter are allowed, and each compared; None: all.
         """
 
-    def search_together(self, queries: Sequence[SearchQuery]) -> list[SearchAnswer | None]:
+    def search_together(
+        self, queries: Sequence[SearchQuery], before_longer: Callable[[], object]
+    ) -> list[SearchAnswer | None]:
         """As `search` for each of one or more queries, where they are answered together in less time; None for each
-        that `search` is to be asked."""
+        that `search` is to be asked.
+
+        `before_longer`: called before each query that takes longer than the others; what it raises ends all.
+        """
 
     def select(self, filter_text: str = "") -> Selection:
         """The rows that a filter allows; all live ones for an empty filter. Raises FilterSyntaxError."""

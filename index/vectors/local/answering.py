@@ -25,6 +25,7 @@ from index.vectors.query.execute import THROUGH_BASE, Query
 from index.vectors.query.filter_cache import FilterCache, FilteredRows
 from index.vectors.query.recall import RecallCheck
 from index.vectors.query.search import nearest
+from index.vectors.query.together import Looked
 from index.vectors.segment.view import View
 
 _MOST_DROPPED = 16
@@ -73,8 +74,11 @@ class Answering:
         """How much memory copies for filters take."""
         return 0 if self._filters is None else self._filters.bytes
 
-    def search(self, view: View, query: SearchQuery, chosen: Chosen, check: RecallCheck) -> SearchAnswer:
-        """The answer. Raises FilterSyntaxError, InvalidInput or AnswerTooLarge."""
+    def search(
+        self, view: View, query: SearchQuery, chosen: Chosen, check: RecallCheck, looked: Looked | None = None
+    ) -> SearchAnswer:
+        """The answer. looked: what a plain search found in this view already. Raises FilterSyntaxError, InvalidInput or
+        AnswerTooLarge."""
         vector = query.vector
         transform, learned = view.transform, view.transform is not None and not query.by_distance
         asked = vector if query.unweighted is None else query.unweighted
@@ -92,7 +96,7 @@ class Answering:
         resolved = Query(
             compared, vector, searched, query.k, query.offset, query.max_distance, dropped,
             query.exact or chosen.only is not None, check.ef_factor, query.by_distance, query.composed, query.scale,
-            query.diversity, query.order, self._boosts(view, query),
+            query.diversity, query.order, self._boosts(view, query), looked,
         )  # fmt: skip
         passed: tuple[Passed, ...] = ()
         groups: tuple[tuple[Hit, ...], ...] = ()

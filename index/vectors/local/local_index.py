@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from index.types.answer import SearchAnswer
 from index.types.attributes import attributes_to_json
 from index.types.changes import RowChange
 from index.types.collection import CollectionSpec, CollectionStats
+from index.types.errors import AfterimageIndexError
 from index.types.feedback.judgements import RowVerdicts, VerdictTally
 from index.types.query import QuerySum, SearchQuery
 from index.types.record import Show, StoredRecord
@@ -26,6 +27,7 @@ from index.vectors.query.duplicates import duplicate_groups
 from index.vectors.query.filter_cache import FilteredRows
 from index.vectors.query.plan import expected_s
 from index.vectors.query.recall import RecallCheck
+from index.vectors.query.together import Looked
 from index.vectors.segment.payloads import pack_record
 from index.vectors.segment.rows import memory_of
 from index.vectors.segment.view import View
@@ -113,19 +115,35 @@ class LocalVectorIndex:
     def search(
         self, query: SearchQuery, excluded: frozenset[int] = frozenset(), only: frozenset[int] | None = None
     ) -> SearchAnswer:
+        view, found = self.view, None
         if is_plain(query) and not excluded and only is None:
-            answer = answered_together(self.answering, self.view, (query,), self.recall)[0]
-            if answer is not None:
-                return answer
-        return self.answering.search(self.view, query, Chosen(excluded, only), self.recall)
+            found = answered_together(self.answering, view, (query,), self.recall)[0]
+            if isinstance(found, SearchAnswer):
+                return found
+        return self.answering.search(view, query, Chosen(excluded, only), self.recall, found)
 
-    def search_together(self, queries: Sequence[SearchQuery]) -> list[SearchAnswer | None]:
+    def search_together(
+        self, queries: Sequence[SearchQuery], before_longer: Callable[[], object]
+    ) -> list[SearchAnswer | None]:
         first = queries[0]
         if not all(
             is_plain(q) and (q.k, q.show, q.max_bytes) == (first.k, first.show, first.max_bytes) for q in queries
         ):
             return [None] * len(queries)
-        return answered_together(self.answering, self.view, queries, self.recall)
+        view, answers = self.view, list[SearchAnswer | None]()
+        for query, found in zip(queries, answered_together(self.answering, view, queries, self.recall), strict=True):
+            if isinstance(found, Looked):
+                before_longer()
+                answers.append(self._looked_further(view, query, found))
+            else:
+                answers.append(found)
+        return answers
+
+    def _looked_further(self, view: View, query: SearchQuery, looked: Looked) -> SearchAnswer | None:
+        try:
+            return self.answering.search(view, query, Chosen(), self.recall, looked)
+        except AfterimageIndexError:
+            return None
 
     def select(self, filter_text: str = "") -> FilteredRows:
         return self.answering.allowed(self.view, filter_text)

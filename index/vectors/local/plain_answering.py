@@ -14,7 +14,7 @@ from index.types.answer import SearchAnswer, ShownHit
 from index.types.query import ScanStrategy, SearchQuery
 from index.vectors.local.answering import Answering
 from index.vectors.query.recall import RecallCheck
-from index.vectors.query.together import nearest_together
+from index.vectors.query.together import Looked, Near, nearest_together
 from index.vectors.segment.view import View
 
 _FIRST, _END = SearchQuery._fields.index("offset"), SearchQuery._fields.index("weights")
@@ -31,9 +31,9 @@ def is_plain(query: SearchQuery) -> bool:
 
 def answered_together(
     answering: Answering, view: View, queries: Sequence[SearchQuery], check: RecallCheck
-) -> list[SearchAnswer | None]:
-    """The answers to plain searches with one `k` and one `show`; None for each that takes more than a look into the
-    graph. The vectors have length 1."""
+) -> list[SearchAnswer | Looked | None]:
+    """The answers to plain searches with one `k` and one `show`; of each that takes more than a look into the graph
+    what was seen there, or None. The vectors have length 1."""
     if not queries or check.wants_sample:  # which needs the search as the index knows it
         return [None] * len(queries)
     k, show, max_bytes = queries[0].k, queries[0].show, queries[0].max_bytes
@@ -45,10 +45,10 @@ def answered_together(
     if view.transform is not None:
         compared = np.stack([view.transform.query(vector, own_record=False) for vector in vectors])
     found = nearest_together(allowed, vectors, compared, k, check.ef_factor)
-    count, hints, answers = allowed.count, allowed.hints, list[SearchAnswer | None]()
+    count, hints, answers = allowed.count, allowed.hints, list[SearchAnswer | Looked | None]()
     for query, near in zip(queries, found, strict=True):
-        if near is None:
-            answers.append(None)
+        if not isinstance(near, Near):
+            answers.append(near)
             continue
         answering.queries.add(query.vector)
         slots, distances = near

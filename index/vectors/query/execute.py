@@ -35,6 +35,7 @@ class Query(NamedTuple):
     - `by_distance`: in the order of the encoder's own distances, although rows are compared otherwise.
     - `unlike`: the query is unlike the rows. Graph and clusters are made for queries like them, and find less.
     - `scale`: cosines are multiplied by it before distances are computed.
+    - `looked`: slots and scores that `run` would find first, where somebody has found them already.
     - `diversity`: 0 to 1; `order`: by an attribute; `boosts`: of each slot; None without. See `index.vectors.arrange`.
     """
 
@@ -53,6 +54,7 @@ class Query(NamedTuple):
     diversity: float = 0.0
     order: Order | None = None
     boosts: Boosts | None = None
+    looked: tuple[RowNumbers, Scores] | None = None
 
     @property
     def is_arranged(self) -> bool:

@@ -124,7 +124,10 @@ def _looked_up(query: Query, k: int, count_wanted: int) -> Hits:
     """The `k` best slots, equal ones in order of insertion: ties at the cut are resolved by looking further."""
     while True:
         way = _way(query, count_wanted)
-        slots, scores, path = run(way, query, count_wanted)
+        if query.looked is None:
+            slots, scores, path = run(way, query, count_wanted)
+        else:
+            (slots, scores), path, query = query.looked, way.path, query._replace(looked=None)
         if path in _LIKE_ROWS and not query.unlike and _is_unlike(query, scores):
             query = query._replace(unlike=True)
             if path is not ScanStrategy.GRAPH or not _is_settled(way, query, scores[:k]):

@@ -40,16 +40,20 @@ def search_together(
     """As `search` for each query, in the time that all together take; None in the place of an error. Raises
     TimeoutError once the call has no time left. For threads."""
     try:
-        answers = collection.search_together(queries, lambda answer: (today(), best_bin(answer, counted_by)))
+        answers = collection.search_together(queries, lambda a: (today(), best_bin(a, counted_by)), _check_time)
     except AfterimageIndexError:
         return [None] * len(queries)
     for place, query in enumerate(queries):
         if answers[place] is None:
-            if remaining_s() <= 0:
-                raise TimeoutError
+            _check_time()
             with contextlib.suppress(AfterimageIndexError):
                 answers[place] = search(collection, query, counted_by)
     return answers
+
+
+def _check_time() -> None:
+    if remaining_s() <= 0:
+        raise TimeoutError
 
 
 def _counts(query: SearchQuery) -> bool:

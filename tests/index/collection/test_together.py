@@ -11,6 +11,9 @@ import pytest
 from index import Boost, Collection, InvalidInput, RecordWrite, SearchAnswer, SearchQuery
 from index.types.record import StoredRecord
 from index.vectors.ann.centering import CenteringTransform
+from index.vectors.ann.faiss_index import Bits, Graph
+from index.vectors.query.execute import Query, run
+from index.vectors.query.plan import FREE_RESULTS, Plan
 from tests.support.data.collections import DIMENSION, SPEC, directory, loaded
 
 ROWS, DOUBLES = 3000, 40
@@ -131,6 +134,33 @@ def test_invalid_vectors_are_left_to_the_search_that_raises_their_error(collecti
         with pytest.raises(InvalidInput):
             collection.search(query)
     assert collection.search_together([nan]) == [None]
+
+
+def test_a_search_that_one_look_does_not_settle_takes_what_that_look_found_the_long_way(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlike = [SearchQuery(-near(n), 5, show=told) for n in range(4)]
+    expected, graph = [the_long_way(collection, query, monkeypatch) for query in unlike], Graph.search_all
+    index, looks = loaded(collection).index, list[int]()
+
+    def counted(self: Graph, queries: np.ndarray, k: int, ef_search: int, allowed: Bits | None = None) -> object:
+        looks.extend([ef_search] * len(queries))
+        return graph(self, queries, k, ef_search, allowed)
+
+    def long(way: Plan, query: Query, count: int) -> object:
+        looks.append(way.candidates)
+        return run(way, query, count)
+
+    monkeypatch.setattr(Graph, "search_all", counted)
+    monkeypatch.setattr("index.vectors.query.search.run", long)
+    assert index.view.ann_index is not None
+    first = max(FREE_RESULTS, index.view.ann_index.parameters.candidates)
+    assert [untimed(collection.search(query)) for query in unlike] == expected
+    assert looks.count(first) == 4
+    looks.clear()
+    asked = list[object]()
+    assert [untimed(a) for a in collection.search_together(unlike, before_longer=lambda: asked.append(1))] == expected
+    assert (looks.count(first), len(asked)) == (4, 4)
 
 
 def test_searches_together_are_counted_and_noted_once_each(collection: Collection) -> None:

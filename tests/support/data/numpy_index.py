@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,7 +106,9 @@ class NumpyIndex:
             passed_over=passed[:MOST_PASSED_OVER], passed_over_total=len(passed), shown=told,
         )  # fmt: skip
 
-    def search_together(self, queries: Sequence[SearchQuery]) -> list[SearchAnswer | None]:
+    def search_together(
+        self, queries: Sequence[SearchQuery], before_longer: Callable[[], object]
+    ) -> list[SearchAnswer | None]:
         return [None] * len(queries)
 
     def select(self, filter_text: str = "") -> Rows:
