@@ -30,8 +30,7 @@ def normalised(field: str, vector: Vector, dimension: int) -> Vector:
     dimension, is finite and not zero."""
     if vector.shape != (dimension,):
         raise InvalidInput(field, f"the vector has {vector.size} dimensions; the collection has {dimension}")
-    with np.errstate(over="ignore"):  # a length beyond single precision is worked out again below
-        squared = float(vector.dot(vector))
+    squared = float(np.vdot(vector, vector))  # unlike `dot` it warns of no length beyond single precision: see below
     if -_UNIT < squared - 1.0 < _UNIT and vector.dtype == _SINGLE and vector.flags.c_contiguous:
         return vector
     if not _EASY < squared < 1 / _EASY:  # false for NaN too

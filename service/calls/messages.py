@@ -10,11 +10,12 @@ from typing import Any
 from service.calls.context import CallContext
 from service.calls.limits.call_limiter import CallLimits, Lease
 from service.calls.limits.delays import Delays
-from service.calls.unknown_fields import reject_unknown_fields
+from service.calls.unknown_fields import drop_unknown_fields, reject_unknown_fields
 from service.errors import Reason, ServiceError
 
 # A message that is not whole by then reserves the bytes of the largest one: gRPC does not say how much of it is there.
 AT_ONCE_S = 0.02
+_SIZED_BYTES = 1 << 16  # of messages whose size is worked out: that copies them, which pictures are too large for
 _MOST_AHEAD = 4  # messages of a stream that are worked on at a time, at most
 
 
@@ -50,8 +51,14 @@ class Messages:
         self._sizes.append(len(raw))
         message = await self._context.parse(raw)
         if self._strict:
-            reject_unknown_fields(message)
+            await self._check_fields(raw, message)
         return message
+
+    async def _check_fields(self, raw: bytes, message: Any) -> None:
+        if len(raw) > _SIZED_BYTES:
+            reject_unknown_fields(message)
+        elif drop_unknown_fields(message):
+            reject_unknown_fields(await self._context.parse(raw))
 
     async def wait(self) -> None:
         """Returns when the first message has arrived or the stream has ended. Costs no more while a stream idles.

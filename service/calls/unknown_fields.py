@@ -21,3 +21,11 @@ def reject_unknown_fields(message: Message) -> None:
             continue
         for part in value if isinstance(value, list) or hasattr(value, "add") else (value,):
             reject_unknown_fields(part)
+
+
+def drop_unknown_fields(message: Message) -> bool:
+    """Removes the fields that this version does not know; returns whether there were any. Protobuf does both in a
+    fraction of the time that it takes to look at each part: an unknown field has a size."""
+    size = message.ByteSize()
+    message.DiscardUnknownFields()
+    return message.ByteSize() != size

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Generator
 
 from afterimage.v1 import search_service_pb2 as pb
 from index import DuplicateGroup, SearchQuery, VerdictTally
+from service.calls.binary import EncodedResponse, message_of
 from service.calls.limits.large_responses import LargeResponses
 from service.encoder.manifest import Manifest
 from service.engine.classification import is_undecided, labels_of
@@ -49,14 +50,16 @@ class SearchHandlers(JudgementHandlers):
         self._engine, self._searches = engine, Searches(engine, metrics, responses)
         self._projections = Projections(engine, responses)
 
-    async def Search(self, request: pb.SearchRequest, caller: Principal) -> pb.SearchResponse:
+    async def Search(self, request: pb.SearchRequest, caller: Principal) -> pb.SearchResponse | EncodedResponse:
         """Finds the nearest records."""
         return await self._searches.one(request, caller)
 
-    async def BatchSearch(self, request: pb.BatchSearchRequest, caller: Principal) -> pb.BatchSearchResponse:
+    async def BatchSearch(
+        self, request: pb.BatchSearchRequest, caller: Principal
+    ) -> pb.BatchSearchResponse | EncodedResponse:
         """Runs several searches; each fails alone."""
         check_count("searches", len(request.searches), MAX_BATCH_SEARCHES)
-        return pb.BatchSearchResponse(results=await self._searches.several(request.searches, caller))
+        return await self._searches.several(request.searches, caller)
 
     async def CompareSearches(
         self, request: pb.CompareSearchesRequest, caller: Principal
@@ -64,7 +67,7 @@ class SearchHandlers(JudgementHandlers):
         """Runs two searches and compares their hits."""
         first, second = to_searches(request)
         found, other = await gather_bounded((self.Search(s, caller) for s in (first, second)), _AT_ONCE)
-        return compared(request, found, other)
+        return compared(request, message_of(found), message_of(other))
 
     async def FindDuplicates(
         self, request: pb.FindDuplicatesRequest, caller: Principal

@@ -7,10 +7,11 @@ only the type and the code locations are written, not the message.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import sys
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TextIO
 
@@ -39,12 +40,12 @@ class LogEvent(NamedTuple):
 class _Lines(logging.StreamHandler[TextIO]):
     """Writes log records, and many events at once."""
 
-    def __init__(self, renderer: Any) -> None:
+    def __init__(self, line: Callable[[EventDict], str]) -> None:
         super().__init__(sys.stderr)
-        self._renderer = renderer
+        self._line = line
 
     def write_events(self, logger: str, events: Sequence[LogEvent]) -> None:
-        text = "".join([f"{self._renderer(None, 'info', _event_dict(logger, e))}\n" for e in events])
+        text = "".join([f"{self._line(_event_dict(logger, e))}\n" for e in events])
         with self.lock or contextlib.nullcontext():
             self.stream.write(text)
             self.flush()
@@ -61,7 +62,8 @@ def configure_logs(level: str, style: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         keep_allowed_fields,
     ]
-    handler = _Lines(renderer)
+    # What events hold needs no fallback of structlog's, which takes longer than the line.
+    handler = _Lines(json.dumps if style == "json" else lambda event: str(renderer(None, "info", event)))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -88,8 +90,8 @@ def write_events(logger: str, events: Sequence[LogEvent]) -> None:
 
 def _event_dict(logger: str, event: LogEvent) -> EventDict:
     at = datetime.fromtimestamp(event.at_s, UTC).isoformat().replace("+00:00", "Z")
-    named = {**event.fields, "event": event.event, "level": "info", "logger": logger, "timestamp": at}
-    return keep_allowed_fields(None, "info", named)
+    kept = {n: v[:_MAX_TEXT] if type(v) is str else _plain(v) for n, v in event.fields.items() if n in ALLOWED_FIELDS}
+    return {**kept, "event": event.event, "level": "info", "logger": logger, "timestamp": at}
 
 
 def log_setting_warnings(warnings: Iterable[str]) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from service.encoder.manifest import ScoreSpec
 
@@ -98,6 +101,10 @@ class Calibration:
     def likeness(self, distance: float) -> Likeness:
         """The word for a distance."""
         return _WORDS[bisect_left(self._rising, distance)]
+
+    def words(self, distances: Sequence[float]) -> NDArray[np.int64]:
+        """The places among `Likeness` of the words for several distances."""
+        return np.searchsorted(self._rising, distances)
 
     @cached_property
     def _rising(self) -> tuple[float, ...]:

@@ -115,12 +115,13 @@ class LocalVectorIndex:
     def search(
         self, query: SearchQuery, excluded: frozenset[int] = frozenset(), only: frozenset[int] | None = None
     ) -> SearchAnswer:
-        view, found = self.view, None
+        view, looked = self.view, None
         if is_plain(query) and not excluded and only is None:
             found = answered_together(self.answering, view, (query,), self.recall)[0]
             if isinstance(found, SearchAnswer):
                 return found
-        return self.answering.search(view, query, Chosen(excluded, only), self.recall, found)
+            looked = found
+        return self.answering.search(view, query, Chosen(excluded, only), self.recall, looked)
 
     def search_together(
         self, queries: Sequence[SearchQuery], before_longer: Callable[[], object]

@@ -30,6 +30,8 @@ def _searched(request: Any, response: Any) -> Details | None:
 
 
 def _searched_many(request: Any, response: Any) -> Details | None:
+    if not any(search.include_vectors for search in request.searches):
+        return None  # the response may be encoded already
     found = [_searched(q, r.response) for q, r in zip(request.searches, response.results, strict=True)]
     vectors = sum(int(t["vectors"]) for t in found if t)
     return {"searches": len(found), "vectors": vectors} if any(found) else None

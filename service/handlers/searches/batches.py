@@ -43,6 +43,11 @@ async def or_error(work: Awaitable[T]) -> T | ServiceError:
         return error
 
 
+def encoded_result(result: pb.SearchResult) -> bytes:
+    """The field `results` of a BatchSearchResponse with this one."""
+    return pb.BatchSearchResponse(results=[result]).SerializeToString()
+
+
 def to_result(found: pb.SearchResponse | ServiceError) -> pb.SearchResult:
     """The message of a search of a batch."""
     if isinstance(found, ServiceError):

@@ -11,17 +11,19 @@ from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from prometheus_client import Counter
 
 from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import types_pb2 as types_pb
-from index import AfterimageIndexError, Collection, CollectionSpec, SearchAnswer, SearchQuery, Vector
+from index import AfterimageIndexError, Collection, CollectionSpec, ScanStrategy, SearchAnswer, SearchQuery, Vector
+from service.calls.binary import EncodedResponse
 from service.calls.limits.large_responses import LargeResponses
 from service.encoder.manifest import Manifest
 from service.engine.emphasis import Emphasis
 from service.engine.engine import Engine
 from service.handlers.conversion.answers import from_answer
 from service.handlers.conversion.plain import is_plain
-from service.handlers.conversion.shown import joined_hits, shown_hit, timings_field
+from service.handlers.conversion.shown import joined_hits, joined_hits_of_all, shown_hit, timings_field
 from service.handlers.searches.search_report import search_at_once, search_together
 from service.metrics import Metrics
 from service.runtime.clock import Stopwatch
@@ -48,8 +50,8 @@ class _Known:
     state: tuple[object, ...] = ()
     head: bytes = field(default=b"", repr=False)
 
-    def response(self, answer: SearchAnswer, encode_s: float, search_s: float, watch: Stopwatch) -> bytes:
-        """The encoded response."""
+    def response(self, answer: SearchAnswer, hits: bytes, encode_s: float, search_s: float, watch: Stopwatch) -> bytes:
+        """The encoded response. hits: encoded, of the answer."""
         state = answer.allowed, answer.path, answer.sequence, answer.index_time_ms, answer.learned
         head = self.head
         if state != self.state:
@@ -58,7 +60,6 @@ class _Known:
             message.regions_used.append(_REGION)
             head = message.SerializeToString()
             self.head, self.state = head, state
-        hits = joined_hits(answer.shown, self.calibration)
         return head + hits + timings_field(encode_s * 1000, search_s * 1000, watch.seconds() * 1000)
 
 
@@ -68,8 +69,9 @@ class PlainSearches:
     def __init__(self, engine: Engine, metrics: Metrics, responses: LargeResponses) -> None:
         self._engine, self._metrics, self._responses = engine, metrics, responses
         self._known: WeakKeyDictionary[Collection, _Known] = WeakKeyDictionary()
+        self._counted: dict[ScanStrategy, Counter] = {}
 
-    def at_once(self, request: pb.SearchRequest, caller: Principal) -> pb.SearchResponse | None:
+    def at_once(self, request: pb.SearchRequest, caller: Principal) -> EncodedResponse | None:
         """The response, without waiting; None where `running` has to make it. The request is plain."""
         watch = Stopwatch()
         found = self._collection(request.collection, caller) if request.k <= MOST_HITS else None
@@ -86,13 +88,12 @@ class PlainSearches:
         if answer is None:
             return None
         self._count(answer)
-        return pb.SearchResponse.FromString(known.response(answer, encode_s, watch.seconds() - encode_s, watch))
+        search_s, hits = watch.seconds() - encode_s, joined_hits(answer.shown, known.calibration)
+        return EncodedResponse(pb.SearchResponse, known.response(answer, hits, encode_s, search_s, watch))
 
-    async def together(
-        self, requests: Sequence[pb.SearchRequest], caller: Principal
-    ) -> list[pb.SearchResponse | None] | None:
-        """The responses to plain searches of one collection with one k, with one hop to a thread; None where there are
-        others, and in the place of each that `running` has to answer."""
+    async def together(self, requests: Sequence[pb.SearchRequest], caller: Principal) -> list[bytes | None] | None:
+        """The encoded responses to plain searches of one collection with one k, with one hop to a thread; None where
+        there are others, and in the place of each that `running` has to answer."""
         first, watch = requests[0], Stopwatch()
         if first.k > MOST_HITS or not all(
             r.collection == first.collection and r.k == first.k and is_plain(r) for r in requests
@@ -106,14 +107,11 @@ class PlainSearches:
         encode_s = watch.seconds()
         with self._responses.searching(caller.tenant_uid), stage(Stage.SEARCH):
             answers = await self._engine.workers.read(search_together, collection, queries, known.calibration)
-        search_s, responses = watch.seconds() - encode_s, list[pb.SearchResponse | None]()
-        for answer in answers:
-            if answer is None:
-                responses.append(None)
-                continue
+        search_s, answered = watch.seconds() - encode_s, [answer for answer in answers if answer is not None]
+        hits = iter(joined_hits_of_all([answer.shown for answer in answered], known.calibration))
+        for answer in answered:
             self._count(answer)
-            responses.append(pb.SearchResponse.FromString(known.response(answer, encode_s, search_s, watch)))
-        return responses
+        return [a if a is None else known.response(a, next(hits), encode_s, search_s, watch) for a in answers]
 
     def _collection(self, name: str, caller: Principal) -> tuple[Collection, _Known] | None:
         """A collection of the caller's own; None where it is not there, not open yet, or weighs blocks."""
@@ -140,4 +138,7 @@ class PlainSearches:
 
     def _count(self, answer: SearchAnswer) -> None:
         note(Attribute.PATH, answer.path.value)
-        self._metrics.search_paths.labels(answer.path.value).inc()
+        counted = self._counted.get(answer.path)
+        if counted is None:  # looking it up by its label takes a lock
+            counted = self._counted[answer.path] = self._metrics.search_paths.labels(answer.path.value)
+        counted.inc()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from afterimage.v1 import search_service_pb2 as pb
 from index import Collection, SearchAnswer, SearchQuery
+from service.calls.binary import EncodedResponse
 from service.calls.limits.bulk_share import Work
 from service.calls.limits.large_responses import SMALL_BYTES, LargeResponses, add_each
 from service.engine.emphasis import Emphasis
@@ -31,8 +32,9 @@ from service.handlers.conversion.search import (
     to_search_query,
     to_terms,
 )
+from service.handlers.conversion.shown import result_field
 from service.handlers.conversion.values import from_notes, most_vectors, within
-from service.handlers.searches.batches import or_error, search_all, to_result
+from service.handlers.searches.batches import encoded_result, or_error, search_all, to_result
 from service.handlers.searches.objects import ObjectSearches
 from service.handlers.searches.plain_searches import PlainSearches
 from service.handlers.searches.saved_searches import fill_in_saved
@@ -97,20 +99,23 @@ class Searches:
         self.objects = ObjectSearches(engine, self._with_terms)
         self._plain = PlainSearches(engine, metrics, responses)
 
-    async def one(self, request: pb.SearchRequest, caller: Principal) -> pb.SearchResponse:
+    async def one(self, request: pb.SearchRequest, caller: Principal) -> pb.SearchResponse | EncodedResponse:
         """Runs a search. Raises ServiceError."""
         if is_plain(request) and (response := self._plain.at_once(request, caller)) is not None:
             return response
         return await self._run(await self._checked(request, caller), caller)
 
-    async def several(self, requests: Sequence[pb.SearchRequest], caller: Principal) -> list[pb.SearchResult]:
+    async def several(
+        self, requests: Sequence[pb.SearchRequest], caller: Principal
+    ) -> pb.BatchSearchResponse | EncodedResponse:
         """Runs searches with one hop to a thread for all that are small; each fails alone."""
         plain = await self._plain.together(requests, caller)
         if plain is None:
-            return await self._in_turn(requests, caller)
+            return pb.BatchSearchResponse(results=await self._in_turn(requests, caller))
         rest = [request for request, response in zip(requests, plain, strict=True) if response is None]
         others = iter(await self._in_turn(rest, caller) if rest else ())
-        return [next(others) if response is None else to_result(response) for response in plain]
+        results = (encoded_result(next(others)) if response is None else result_field(response) for response in plain)
+        return EncodedResponse(pb.BatchSearchResponse, b"".join(results))
 
     async def _in_turn(self, requests: Sequence[pb.SearchRequest], caller: Principal) -> list[pb.SearchResult]:
         with self._responses.searching(caller.tenant_uid):

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from service.calls.binary import parse_binary
+from service.calls.binary import message_of, parse_binary
 from service.calls.context import REQUEST_ID_KEY, Headers
 from service.errors import Reason, ServiceError
 from service.tracing.allowed import Door
@@ -131,7 +131,7 @@ class HttpCall:
         """Returns the response in the encoding of the request: JSON or binary; in a stream, a line or an event."""
         if self._sent is _Sent.BINARY:
             return response.SerializeToString()  # type: ignore[no-any-return]
-        raw = await self._codec.write_beside(response)
+        raw = await self._codec.write_beside(message_of(response))
         return self._framed(raw) if self._route.method.kind.streams_responses else raw
 
     async def send(self, raw: bytes) -> None:
