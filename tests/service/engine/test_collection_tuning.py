@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import types_pb2 as types_pb
 from index import Collection, Judgement, RecordWrite, Verdict
 from index.vectors.ann.centering import CenteringTransform
+from service.calls.binary import message_of
 from service.calls.limits.large_responses import LargeResponses
 from service.composition.data_directory import open_registry
 from service.composition.server import engine_of
@@ -73,7 +74,7 @@ class Shop:
         return self.ask(pb.SearchRequest(collection="c", query=query, k=k, **options))
 
     def ask(self, request: pb.SearchRequest) -> pb.SearchResponse:
-        return self.run(self._searches.Search(request, self.principal))
+        return cast(pb.SearchResponse, message_of(self.run(self._searches.Search(request, self.principal))))
 
     def tune(self, **options: bool) -> collections_pb.TuneCollectionResponse:
         request = collections_pb.TuneCollectionRequest(name="c", **options)
