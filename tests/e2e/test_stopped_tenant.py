@@ -12,7 +12,7 @@ from afterimage.client import AfterimageError
 from service.tenancy.apikeys import Scope
 from service.tenancy.stored_keys import NewKey
 from tests.e2e.test_lifecycle import fetch
-from tests.support.data.data_directory import make, opened
+from tests.support.data.data_directory import ALL_RECORDS, make, opened
 from tests.support.servers.server import Server, start_server
 from tests.support.servers.shell import Shell
 
@@ -41,7 +41,7 @@ def test_a_tenant_whose_file_is_lost_is_stopped_alone_told_of_and_mended(tmp_pat
             list(stopped.collections())
         assert str(lost.parent.name) not in str(caught.value), "paths of the server are for its operator alone"
         assert [c.name for c in served.collections()] == ["hats", "shoes"]
-        assert served.count_records("shoes") == 7
+        assert served.count_records("shoes") == ALL_RECORDS["shoes"]
     assert readiness(server, "not served") == (200, f"ready\n{NOT_SERVED}\n")
     assert "afterimage_tenants_stopped 1.0" in fetch(server, "/metrics")[1]
     assert "collections.db is missing" in server.log.read_text()
@@ -59,7 +59,7 @@ def test_a_tenant_whose_file_is_lost_is_stopped_alone_told_of_and_mended(tmp_pat
 
     server = start_server(tmp_path)
     with server.client(keys["acme"]) as again:
-        assert {c.name: again.count_records(c.name) for c in again.collections()} == {"hats": 5, "shoes": 7}
+        assert {c.name: again.count_records(c.name) for c in again.collections()} == ALL_RECORDS
     assert fetch(server, "/readyz") == (200, "ready\n")
     assert "afterimage_tenants_stopped 0.0" in fetch(server, "/metrics")[1]
     assert server.stop() == 0

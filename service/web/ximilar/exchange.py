@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
 
+from service.calls.binary import message_of
 from service.calls.context import REQUEST_ID_KEY, read_headers
 from service.calls.in_process import InProcess, InProcessCaller
 from service.calls.limits.call_limiter import CallLimits, Lease, current_lease
@@ -138,7 +139,7 @@ class Exchange:
 
         path = f"/afterimage.v1.{rpc}"
         found = [response async for response in self._calls.stream(path, requests(), self._caller)]
-        return found[0]
+        return message_of(found[0])
 
 
 def body_bytes(limits: CallLimits) -> int:

@@ -47,6 +47,7 @@ from tests.support.data.collections import SPEC, record
 TENANTS = ("acme", "bolt")
 COLLECTIONS = ("hats", "shoes")
 RECORDS = {"hats": 5, "shoes": 7}
+ALL_RECORDS = {name: count + 2 for name, count in RECORDS.items()}  # with those of `add_companions`
 FIRST = {"acme": 100, "bolt": 200}  # the number of a tenant's first record
 _SPEC = replace(SPEC, learning=False, feedback=True, picture_policy=PicturePolicy.ENCRYPTED_COPY)
 

@@ -9,7 +9,7 @@ import random
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from afterimage.v1 import search_service_pb2 as pb
 from afterimage.v1 import types_pb2 as types_pb
 from index import Collection, PicturePolicy, RecordPatch, RecordWrite
 from index.vectors.ann.centering import CenteringTransform
+from service.calls.binary import message_of
 from service.calls.limits.call_limiter import CallLimiter, CallLimits
 from service.calls.limits.large_responses import LargeResponses
 from service.composition.data_directory import open_registry
@@ -337,7 +338,7 @@ class SearchShop:
         """Puts the id of a search with the same terms in their place. Returns the vector of these."""
         total = sum((t.weight or 1.0) * v / np.linalg.norm(v) for t, v in zip(request.query, vectors, strict=True))
         first = pb.SearchRequest(collection="c", query=request.query, k=1, with_search_id=True)
-        search_id = self._run(self._handlers.Search(first, self.principal)).search_id
+        search_id = message_of(self._run(self._handlers.Search(first, self.principal))).search_id
         del request.query[:]
         request.query.add(search_id=search_id)
         return np.asarray(total, np.float32)
@@ -380,7 +381,7 @@ class SearchShop:
 
     def answer(self, asked: Asked) -> pb.SearchResponse:
         """The answer of the API."""
-        return self._run(self._handlers.Search(asked.request, self.principal))
+        return cast(pb.SearchResponse, message_of(self._run(self._handlers.Search(asked.request, self.principal))))
 
     def check(self, requests: int, kinds: Kinds, *, exact: bool) -> None:
         """Compares random requests with the oracle. `exact`: all answers are; otherwise only those marked so."""
