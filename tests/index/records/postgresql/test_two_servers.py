@@ -76,6 +76,7 @@ _steps = st.one_of(
 
 def _do(server: IndexServer, step: str, number: int) -> None:
     things, batch = server.things, SourceBatch(1, "feed", "run")
+    server.store.follow()  # what a step reads before it writes may be behind on a busy machine
     if step in ("upsert", "insert"):
         things.upsert([record(number, f"p{number % 3}", step=step)], insert_only=step == "insert")
     elif step == "delete":
